@@ -1,0 +1,3 @@
+module example.com/todo/infra
+
+go 1.26

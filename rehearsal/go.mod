@@ -1,0 +1,3 @@
+module example.com/todo/rehearsal
+
+go 1.26
