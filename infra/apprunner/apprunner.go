@@ -1,0 +1,147 @@
+// Package apprunner declares the running service: what it may do, how far it grows, and where it answers.
+package apprunner
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/apprunner"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const (
+	token = "todo:aws:Service"
+
+	port       = "8080"
+	healthPath = "/"
+)
+
+// Args decides what a Service is made of.
+type Args struct {
+	// PhysicalName names the service in AWS, unique in account and region, 4 to 32 characters. Required.
+	PhysicalName string
+	// Image is repository@digest in ECR, and RepositoryARN that repository. Required.
+	Image, RepositoryARN pulumi.StringInput
+	// SubnetIDs are private subnets, one per zone; SecurityGroupID says what the service may reach. Required.
+	SubnetIDs       pulumi.StringArray
+	SecurityGroupID pulumi.StringInput
+	// CPU is in 1/1024 of a processor, Memory in MiB; only some pairs exist. Required.
+	CPU, Memory int
+	// MinInstances are always there, MaxInstances at most; each takes Concurrency requests at once. Required.
+	MinInstances, MaxInstances, Concurrency int
+	// Environment is what the service is told. Required.
+	Environment Environment
+	// After is what must work before the service starts, beyond what the other fields come from.
+	After []pulumi.Resource
+}
+
+// Service is an App Runner service behind a public address, with its outgoing traffic in a VPC.
+type Service struct {
+	pulumi.ResourceState
+
+	ARN pulumi.StringOutput
+	URL pulumi.StringOutput
+}
+
+// New declares a service.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Service, error) {
+	service := &Service{}
+	err := ctx.RegisterComponentResource(token, name, service, opts...)
+	if err != nil {
+		return nil, err
+	}
+	inside := pulumi.Parent(service)
+
+	access, err := newAccessRole(ctx, name, args.RepositoryARN, inside)
+	if err != nil {
+		return nil, fmt.Errorf("access role: %w", err)
+	}
+	instance, err := newInstanceRole(ctx, name, args.Environment.SecretARN, inside)
+	if err != nil {
+		return nil, fmt.Errorf("instance role: %w", err)
+	}
+	connector, err := newConnector(ctx, name, args, inside)
+	if err != nil {
+		return nil, fmt.Errorf("vpc connector: %w", err)
+	}
+	scaling, err := apprunner.NewAutoScalingConfigurationVersion(ctx, name+"-scaling", &apprunner.AutoScalingConfigurationVersionArgs{
+		AutoScalingConfigurationName: pulumi.String(args.PhysicalName),
+		MinSize:                      pulumi.Int(args.MinInstances),
+		MaxSize:                      pulumi.Int(args.MaxInstances),
+		MaxConcurrency:               pulumi.Int(args.Concurrency),
+	}, inside, keep("autoScalingConfigurationName"))
+	if err != nil {
+		return nil, fmt.Errorf("scaling: %w", err)
+	}
+
+	// A role without its policy yet, or a database that does not answer yet, fails the first deployment for good.
+	ready := append([]pulumi.Resource{access.policy, instance.policy, connector, scaling}, args.After...)
+	running, err := apprunner.NewService(ctx, name+"-apprunner", &apprunner.ServiceArgs{
+		ServiceName:                 pulumi.String(args.PhysicalName),
+		AutoScalingConfigurationArn: scaling.Arn,
+		SourceConfiguration: apprunner.ServiceSourceConfigurationArgs{
+			// There is nothing to watch behind a digest: a new image is a new deployment of this program.
+			AutoDeploymentsEnabled: pulumi.Bool(false),
+			AuthenticationConfiguration: apprunner.ServiceSourceConfigurationAuthenticationConfigurationArgs{
+				AccessRoleArn: access.role.Arn,
+			},
+			ImageRepository: apprunner.ServiceSourceConfigurationImageRepositoryArgs{
+				ImageRepositoryType: pulumi.String("ECR"),
+				ImageIdentifier:     args.Image,
+				ImageConfiguration: apprunner.ServiceSourceConfigurationImageRepositoryImageConfigurationArgs{
+					Port:                        pulumi.String(port),
+					RuntimeEnvironmentVariables: args.Environment.variables(),
+				},
+			},
+		},
+		InstanceConfiguration: apprunner.ServiceInstanceConfigurationArgs{
+			Cpu:             pulumi.String(strconv.Itoa(args.CPU)),
+			Memory:          pulumi.String(strconv.Itoa(args.Memory)),
+			InstanceRoleArn: instance.role.Arn,
+		},
+		HealthCheckConfiguration: apprunner.ServiceHealthCheckConfigurationArgs{
+			Protocol: pulumi.String("HTTP"),
+			Path:     pulumi.String(healthPath),
+		},
+		NetworkConfiguration: apprunner.ServiceNetworkConfigurationArgs{
+			EgressConfiguration: apprunner.ServiceNetworkConfigurationEgressConfigurationArgs{
+				EgressType:      pulumi.String("VPC"),
+				VpcConnectorArn: connector.Arn,
+			},
+			IngressConfiguration: apprunner.ServiceNetworkConfigurationIngressConfigurationArgs{
+				IsPubliclyAccessible: pulumi.Bool(true),
+			},
+		},
+	}, inside, pulumi.DependsOn(ready),
+		// A new name is a new service under a new address: a renamed stack keeps the one it has.
+		keep("serviceName"))
+	if err != nil {
+		return nil, fmt.Errorf("app runner service: %w", err)
+	}
+
+	service.ARN = running.Arn
+	service.URL = pulumi.Sprintf("https://%s", running.ServiceUrl)
+	return service, ctx.RegisterResourceOutputs(service, pulumi.Map{
+		"arn": service.ARN,
+		"url": service.URL,
+	})
+}
+
+// newConnector gives the service its way into the VPC. Neither its subnets nor its groups can change, and App Runner
+// refuses a second connector of the same name, so another number of subnets is another connector, made before the
+// service lets go of the old one. https://github.com/pulumi/pulumi-aws/issues/5364
+func newConnector(
+	ctx *pulumi.Context, name string, args *Args, inside pulumi.ResourceOption,
+) (*apprunner.VpcConnector, error) {
+	zones := len(args.SubnetIDs)
+	return apprunner.NewVpcConnector(ctx, fmt.Sprintf("%s-connector-%d", name, zones), &apprunner.VpcConnectorArgs{
+		VpcConnectorName: pulumi.Sprintf("%s-%d", args.PhysicalName, zones),
+		Subnets:          args.SubnetIDs,
+		SecurityGroups:   pulumi.StringArray{args.SecurityGroupID},
+	}, inside, keep("vpcConnectorName"))
+}
+
+// keep holds on to the name that a resource was made with, as Pulumi does with the names it makes up itself.
+func keep(property string) pulumi.ResourceOption {
+	return pulumi.IgnoreChanges([]string{property})
+}

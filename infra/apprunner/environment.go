@@ -1,0 +1,45 @@
+package apprunner
+
+import (
+	"strconv"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// The service reads these variables. PORT is not among them: App Runner sets it and refuses to be told.
+// https://docs.aws.amazon.com/apprunner/latest/dg/env-variable.html
+const (
+	databaseHost     = "DATABASE_HOST"
+	databasePort     = "DATABASE_PORT"
+	databaseName     = "DATABASE_NAME"
+	databaseMaxConns = "DATABASE_MAX_CONNS"
+	secretName       = "AWS_SECRET_NAME"
+	region           = "AWS_REGION"
+	logLevel         = "LOG_LEVEL"
+)
+
+// Environment is what the service is told. All fields are required.
+type Environment struct {
+	Region       string
+	DatabaseHost pulumi.StringInput
+	DatabasePort int
+	DatabaseName string
+	// DatabaseConnections is how many connections one instance may open.
+	DatabaseConnections int
+	// SecretARN is the secret with the database's user name and password. The service reads it itself and anew, because
+	// what App Runner injects stays as it was on the day of the deployment.
+	SecretARN pulumi.StringInput
+	LogLevel  string
+}
+
+func (e Environment) variables() pulumi.StringMap {
+	return pulumi.StringMap{
+		databaseHost:     e.DatabaseHost,
+		databasePort:     pulumi.String(strconv.Itoa(e.DatabasePort)),
+		databaseName:     pulumi.String(e.DatabaseName),
+		databaseMaxConns: pulumi.String(strconv.Itoa(e.DatabaseConnections)),
+		secretName:       e.SecretARN,
+		region:           pulumi.String(e.Region),
+		logLevel:         pulumi.String(e.LogLevel),
+	}
+}

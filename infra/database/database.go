@@ -1,0 +1,173 @@
+// Package database declares the PostgreSQL cluster that holds the service's data.
+package database
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/rds"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const (
+	token = "todo:aws:Database"
+
+	// Port is where the database listens.
+	Port = 5432
+	// Name is the database that the service uses.
+	Name = "tasks"
+
+	engine = "aurora-postgresql"
+	// engineVersion is the major alone: minor versions move in the maintenance window and must not look like a change.
+	engineVersion = "17"
+	family        = engine + engineVersion
+
+	masterUsername = "tasks"
+
+	protectedBackupDays = 14
+	minimumBackupDays   = 1
+)
+
+// Args decides what a Database is made of.
+type Args struct {
+	// PhysicalName is the cluster's identifier in AWS, unique in account and region. Required.
+	PhysicalName string
+	// SubnetIDs are private subnets in two or more zones. Required.
+	SubnetIDs pulumi.StringArrayInput
+	// SecurityGroupID says who may connect. Required.
+	SecurityGroupID pulumi.StringInput
+	// MinCapacity and MaxCapacity are Aurora capacity units of about 2 GiB; 0 lets the database pause. Max is required.
+	MinCapacity, MaxCapacity float64
+	// SleepAfter is the number of seconds without a connection after which the database pauses. Only with a
+	// MinCapacity of 0.
+	SleepAfter int
+	// Instances is the number of instances; the second and later ones take over when the writer fails. Required.
+	Instances int
+	// Protect keeps the data: it cannot be deleted, and leaves a snapshot behind once it can.
+	Protect bool
+}
+
+// Database is an Aurora PostgreSQL cluster of serverless instances.
+type Database struct {
+	pulumi.ResourceState
+
+	Endpoint  pulumi.StringOutput
+	SecretARN pulumi.StringOutput
+}
+
+// New declares a database.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Database, error) {
+	if args.Instances < 1 {
+		return nil, errors.New("a cluster without instances answers nobody")
+	}
+	database := &Database{}
+	err := ctx.RegisterComponentResource(token, name, database, opts...)
+	if err != nil {
+		return nil, err
+	}
+	inside := pulumi.Parent(database)
+
+	subnets, err := rds.NewSubnetGroup(ctx, name+"-subnets", &rds.SubnetGroupArgs{
+		SubnetIds:   args.SubnetIDs,
+		Description: pulumi.String("Private subnets of the database"),
+	}, inside)
+	if err != nil {
+		return nil, fmt.Errorf("subnet group: %w", err)
+	}
+	parameters, err := rds.NewClusterParameterGroup(ctx, name+"-parameters", &rds.ClusterParameterGroupArgs{
+		Family:      pulumi.String(family),
+		Description: pulumi.String("Only encrypted connections"),
+		Parameters: rds.ClusterParameterGroupParameterArray{rds.ClusterParameterGroupParameterArgs{
+			Name:        pulumi.String("rds.force_ssl"),
+			Value:       pulumi.String("1"),
+			ApplyMethod: pulumi.String("immediate"),
+		}},
+	}, inside)
+	if err != nil {
+		return nil, fmt.Errorf("parameter group: %w", err)
+	}
+	cluster, err := newCluster(ctx, name, args, subnets, parameters, inside)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	for i := range args.Instances {
+		err = newInstance(ctx, fmt.Sprintf("%s-%d", name, i+1), fmt.Sprintf("%s-%d", args.PhysicalName, i+1), cluster, inside)
+		if err != nil {
+			return nil, fmt.Errorf("instance %d: %w", i+1, err)
+		}
+	}
+
+	database.Endpoint = cluster.Endpoint
+	database.SecretARN = cluster.MasterUserSecrets.Index(pulumi.Int(0)).SecretArn().Elem()
+	return database, ctx.RegisterResourceOutputs(database, pulumi.Map{
+		"endpoint":  database.Endpoint,
+		"secretArn": database.SecretARN,
+	})
+}
+
+func newCluster(
+	ctx *pulumi.Context, name string, args *Args, subnets *rds.SubnetGroup, parameters *rds.ClusterParameterGroup,
+	inside pulumi.ResourceOption,
+) (*rds.Cluster, error) {
+	cluster := &rds.ClusterArgs{
+		ClusterIdentifier:           pulumi.String(args.PhysicalName),
+		Engine:                      pulumi.String(engine),
+		EngineVersion:               pulumi.String(engineVersion),
+		DatabaseName:                pulumi.String(Name),
+		Port:                        pulumi.Int(Port),
+		DbSubnetGroupName:           subnets.Name,
+		DbClusterParameterGroupName: parameters.Name,
+		VpcSecurityGroupIds:         pulumi.StringArray{args.SecurityGroupID},
+		MasterUsername:              pulumi.String(masterUsername),
+		// RDS makes the password, keeps it in Secrets Manager and changes it every seven days.
+		// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html
+		ManageMasterUserPassword:         pulumi.Bool(true),
+		StorageEncrypted:                 pulumi.Bool(true),
+		Serverlessv2ScalingConfiguration: capacity(args),
+		BackupRetentionPeriod:            pulumi.Int(minimumBackupDays),
+		CopyTagsToSnapshot:               pulumi.Bool(true),
+		DeletionProtection:               pulumi.Bool(args.Protect),
+		SkipFinalSnapshot:                pulumi.Bool(!args.Protect),
+		// Otherwise a change waits for the maintenance window while the deployment reports success.
+		ApplyImmediately: pulumi.Bool(true),
+	}
+	if args.Protect {
+		cluster.BackupRetentionPeriod = pulumi.Int(protectedBackupDays)
+		// The subnet group's random suffix is new in each life of the stack, and a snapshot's name must be.
+		cluster.FinalSnapshotIdentifier = pulumi.Sprintf("%s-final", subnets.Name)
+	}
+	return rds.NewCluster(ctx, name+"-cluster", cluster, inside, pulumi.Protect(args.Protect),
+		// A new identifier is a new, empty cluster: a renamed stack keeps the one it has.
+		pulumi.IgnoreChanges([]string{"clusterIdentifier"}))
+}
+
+// capacity sets the pause only where there is one: AWS knows it at a minimum of 0 alone.
+// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
+func capacity(args *Args) rds.ClusterServerlessv2ScalingConfigurationArgs {
+	scaling := rds.ClusterServerlessv2ScalingConfigurationArgs{
+		MinCapacity: pulumi.Float64(args.MinCapacity),
+		MaxCapacity: pulumi.Float64(args.MaxCapacity),
+	}
+	if args.MinCapacity == 0 {
+		scaling.SecondsUntilAutoPause = pulumi.Int(args.SleepAfter)
+	}
+	return scaling
+}
+
+func newInstance(ctx *pulumi.Context, name, physicalName string, cluster *rds.Cluster, inside pulumi.ResourceOption) error {
+	_, err := rds.NewClusterInstance(ctx, name, &rds.ClusterInstanceArgs{
+		Identifier:         pulumi.String(physicalName),
+		ClusterIdentifier:  cluster.ID(),
+		Engine:             pulumi.String(engine),
+		InstanceClass:      pulumi.String("db.serverless"),
+		DbSubnetGroupName:  cluster.DbSubnetGroupName,
+		PubliclyAccessible: pulumi.Bool(false),
+		CaCertIdentifier:   pulumi.String("rds-ca-rsa2048-g1"),
+		CopyTagsToSnapshot: pulumi.Bool(true),
+		// Tier 0 and 1 readers keep the writer's size, so that a takeover does not start small.
+		// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-administration.html
+		PromotionTier:    pulumi.Int(1),
+		ApplyImmediately: pulumi.Bool(true),
+	}, inside, pulumi.IgnoreChanges([]string{"identifier"}))
+	return err
+}

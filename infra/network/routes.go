@@ -1,0 +1,131 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const anywhere = "0.0.0.0/0"
+
+// subnets is one tier of the network: a subnet per zone behind one route table.
+type subnets struct {
+	ids    pulumi.StringArray
+	routes *ec2.RouteTable
+}
+
+func newSubnets(
+	ctx *pulumi.Context, name string, vpc *ec2.Vpc, zones []string, block func(zone int) netip.Prefix, inside pulumi.ResourceOption,
+) (*subnets, error) {
+	routes, err := ec2.NewRouteTable(ctx, name+"-routes", &ec2.RouteTableArgs{
+		VpcId: vpc.ID(),
+		Tags:  label(ctx, name),
+	}, inside)
+	if err != nil {
+		return nil, fmt.Errorf("route table: %w", err)
+	}
+	tier := &subnets{routes: routes}
+	for zone, zoneName := range zones {
+		numbered := fmt.Sprintf("%s-%d", name, zone+1)
+		subnet, err := ec2.NewSubnet(ctx, numbered, &ec2.SubnetArgs{
+			VpcId:               vpc.ID(),
+			AvailabilityZone:    pulumi.String(zoneName),
+			CidrBlock:           pulumi.String(block(zone).String()),
+			MapPublicIpOnLaunch: pulumi.Bool(false),
+			Tags:                label(ctx, numbered),
+		}, inside)
+		if err != nil {
+			return nil, fmt.Errorf("subnet in %s: %w", zoneName, err)
+		}
+		_, err = ec2.NewRouteTableAssociation(ctx, numbered, &ec2.RouteTableAssociationArgs{
+			RouteTableId: routes.ID(),
+			SubnetId:     subnet.ID(),
+		}, inside)
+		if err != nil {
+			return nil, fmt.Errorf("routes of the subnet in %s: %w", zoneName, err)
+		}
+		tier.ids = append(tier.ids, subnet.ID())
+	}
+	return tier, nil
+}
+
+func newInternetGateway(
+	ctx *pulumi.Context, name string, vpc *ec2.Vpc, public *ec2.RouteTable, inside pulumi.ResourceOption,
+) (*ec2.InternetGateway, error) {
+	gateway, err := ec2.NewInternetGateway(ctx, name+"-internet", &ec2.InternetGatewayArgs{
+		VpcId: vpc.ID(),
+		Tags:  label(ctx, name),
+	}, inside)
+	if err != nil {
+		return nil, fmt.Errorf("internet gateway: %w", err)
+	}
+	_, err = ec2.NewRoute(ctx, name+"-public-internet", &ec2.RouteArgs{
+		RouteTableId:         public.ID(),
+		DestinationCidrBlock: pulumi.String(anywhere),
+		GatewayId:            gateway.ID(),
+	}, inside)
+	if err != nil {
+		return nil, fmt.Errorf("route to the internet gateway: %w", err)
+	}
+	return gateway, nil
+}
+
+// newNAT gives the private subnets the internet. One gateway serves all zones: a second one doubles the largest fixed
+// cost of the network, and the database's own traffic never depends on it.
+func newNAT(
+	ctx *pulumi.Context, name string, gateway *ec2.InternetGateway, public, private *subnets, groups *securityGroups,
+	inside pulumi.ResourceOption,
+) error {
+	address, err := ec2.NewEip(ctx, name+"-nat", &ec2.EipArgs{
+		Domain: pulumi.String("vpc"),
+		Tags:   label(ctx, name+"-nat"),
+	}, inside)
+	if err != nil {
+		return fmt.Errorf("nat address: %w", err)
+	}
+	// Without the internet gateway in place AWS fails the NAT gateway for good.
+	// https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html
+	nat, err := ec2.NewNatGateway(ctx, name+"-nat", &ec2.NatGatewayArgs{
+		AllocationId:     address.ID(),
+		ConnectivityType: pulumi.String("public"),
+		SubnetId:         public.ids[0].ToStringOutput(),
+		Tags:             label(ctx, name+"-nat"),
+	}, inside, pulumi.DependsOn([]pulumi.Resource{gateway}))
+	if err != nil {
+		return fmt.Errorf("nat gateway: %w", err)
+	}
+	_, err = ec2.NewRoute(ctx, name+"-private-internet", &ec2.RouteArgs{
+		RouteTableId:         private.routes.ID(),
+		DestinationCidrBlock: pulumi.String(anywhere),
+		NatGatewayId:         nat.ID(),
+	}, inside)
+	if err != nil {
+		return fmt.Errorf("route to the nat gateway: %w", err)
+	}
+	return groups.letServiceOut(ctx, name, inside)
+}
+
+// newEndpoint brings Secrets Manager, the only AWS API that the service calls, into the private subnets.
+func newEndpoint(
+	ctx *pulumi.Context, name, region string, vpc *ec2.Vpc, private *subnets, groups *securityGroups, inside pulumi.ResourceOption,
+) error {
+	group, err := groups.letServiceReachEndpoint(ctx, name, vpc, inside)
+	if err != nil {
+		return err
+	}
+	_, err = ec2.NewVpcEndpoint(ctx, name+"-secrets", &ec2.VpcEndpointArgs{
+		VpcId:             vpc.ID(),
+		VpcEndpointType:   pulumi.String("Interface"),
+		ServiceName:       pulumi.String("com.amazonaws." + region + ".secretsmanager"),
+		PrivateDnsEnabled: pulumi.Bool(true),
+		SubnetIds:         private.ids,
+		SecurityGroupIds:  pulumi.StringArray{group.ID()},
+		Tags:              label(ctx, name+"-secrets"),
+	}, inside)
+	if err != nil {
+		return fmt.Errorf("endpoint for secrets manager: %w", err)
+	}
+	return nil
+}

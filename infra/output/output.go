@@ -1,0 +1,28 @@
+// Package output names what a stack gives to its readers.
+package output
+
+const (
+	// URL is where the service answers, with scheme and without a trailing slash.
+	URL = "url"
+	// Image is the deployed image as repository@digest.
+	Image = "image"
+	// Version is the content hash that the service answers on /version.
+	Version = "version"
+	// ServiceARN is the App Runner service.
+	ServiceARN = "serviceArn"
+	// DatabaseEndpoint is the host name of the database's writer.
+	DatabaseEndpoint = "databaseEndpoint"
+	// DatabaseSecretARN is the secret with the database's user name and password.
+	DatabaseSecretARN = "databaseSecretArn"
+	// RepositoryURL is the image repository, without tag or digest.
+	RepositoryURL = "repositoryUrl"
+	// VPCID is the network of the database and of the service's outgoing traffic.
+	VPCID = "vpcId"
+)
+
+// Names lists every output of a stack.
+func Names() []string {
+	return []string{
+		URL, Image, Version, ServiceARN, DatabaseEndpoint, DatabaseSecretARN, RepositoryURL, VPCID,
+	}
+}

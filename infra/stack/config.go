@@ -1,0 +1,111 @@
+package stack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Ways out of the private network.
+const (
+	EgressEndpoints = "endpoints"
+	EgressNAT       = "nat"
+)
+
+// Config keys, in the project's own namespace except for the region.
+const (
+	keyRegion              = "aws:region"
+	keyCPU                 = "cpu"
+	keyMemory              = "memory"
+	keyMinInstances        = "minInstances"
+	keyMaxInstances        = "maxInstances"
+	keyConcurrency         = "concurrency"
+	keyDatabaseMinCapacity = "databaseMinCapacity"
+	keyDatabaseMaxCapacity = "databaseMaxCapacity"
+	keyDatabaseSleepAfter  = "databaseSleepAfter"
+	keyDatabaseInstances   = "databaseInstances"
+	keyZones               = "zones"
+	keyEgress              = "egress"
+	keyProtect             = "protect"
+	keyLogLevel            = "logLevel"
+)
+
+// Config is what may differ between environments. Pulumi.yaml describes each key.
+type Config struct {
+	Region                                   string
+	CPU, Memory                              int
+	MinInstances, MaxInstances, Concurrency  int
+	DatabaseMinCapacity, DatabaseMaxCapacity float64
+	DatabaseSleepAfter, DatabaseInstances    int
+	Zones                                    int
+	Egress                                   string
+	Protect                                  bool
+	LogLevel                                 string
+}
+
+// readConfig gives the whole configuration or every problem it has.
+func readConfig(ctx *pulumi.Context) (Config, error) {
+	names, err := configuredNames()
+	if err != nil {
+		return Config{}, err
+	}
+	s := newSettings(ctx.Project(), ctx.GetConfig)
+	config := Config{
+		Region:              setting(s, keyRegion, "eu-west-1", text),
+		CPU:                 setting(s, keyCPU, 256, wholeNumber),
+		Memory:              setting(s, keyMemory, 512, wholeNumber),
+		MinInstances:        setting(s, keyMinInstances, 1, wholeNumber),
+		MaxInstances:        setting(s, keyMaxInstances, 2, wholeNumber),
+		Concurrency:         setting(s, keyConcurrency, 80, wholeNumber),
+		DatabaseMinCapacity: setting(s, keyDatabaseMinCapacity, 0, number),
+		DatabaseMaxCapacity: setting(s, keyDatabaseMaxCapacity, 1, number),
+		DatabaseSleepAfter:  setting(s, keyDatabaseSleepAfter, 300, wholeNumber),
+		DatabaseInstances:   setting(s, keyDatabaseInstances, 1, wholeNumber),
+		Zones:               setting(s, keyZones, 2, wholeNumber),
+		Egress:              setting(s, keyEgress, EgressEndpoints, text),
+		Protect:             setting(s, keyProtect, false, yesOrNo),
+		LogLevel:            setting(s, keyLogLevel, "info", text),
+	}
+	s.refuseUnknown(names)
+	config.check(s)
+	return config, errors.Join(append(s.problems, checkNames(ctx.Project(), ctx.Stack())...)...)
+}
+
+// configuredNames are all keys that the stack sets. The SDK gives values by key only, so that a misspelt key would be
+// passed over in silence; this is where the SDK itself finds them.
+func configuredNames() ([]string, error) {
+	configured := os.Getenv(pulumi.EnvConfig)
+	if configured == "" {
+		return nil, nil
+	}
+	values := map[string]string{}
+	err := json.Unmarshal([]byte(configured), &values)
+	if err != nil {
+		return nil, fmt.Errorf("configuration in %s: %w", pulumi.EnvConfig, err)
+	}
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+var (
+	text        = kind[string]{"text", func(s string) (string, error) { return s, nil }}
+	wholeNumber = kind[int]{"a whole number", strconv.Atoi}
+	number      = kind[float64]{"a number", func(s string) (float64, error) { return strconv.ParseFloat(s, 64) }}
+	yesOrNo     = kind[bool]{"true or false", parseBool}
+)
+
+func parseBool(s string) (bool, error) {
+	if s != "true" && s != "false" {
+		return false, strconv.ErrSyntax
+	}
+	return s == "true", nil
+}

@@ -1,0 +1,106 @@
+package stack
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// https://docs.aws.amazon.com/general/latest/gr/apprunner.html
+var regions = []string{
+	"ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "eu-central-1", "eu-west-1", "eu-west-2",
+	"eu-west-3", "us-east-1", "us-east-2", "us-west-2",
+}
+
+// memoryOf is the memory in MiB that goes with a number of CPU units.
+// https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html
+var memoryOf = map[int][]int{
+	256:  {512, 1024},
+	512:  {1024},
+	1024: {2048, 3072, 4096},
+	2048: {4096, 6144},
+	4096: {8192, 10240, 12288},
+}
+
+var (
+	egresses  = []string{EgressEndpoints, EgressNAT}
+	logLevels = []string{"debug", "info", "warn", "error"}
+)
+
+// check holds the configuration against what AWS accepts, where AWS itself would tell only half-way through.
+func (c Config) check(s *settings) {
+	s.oneOf(keyRegion, c.Region, regions)
+	memory, known := memoryOf[c.CPU]
+	s.require(known, "must be one of 256, 512, 1024, 2048, 4096", keyCPU)
+	if known {
+		s.require(slices.Contains(memory, c.Memory), fmt.Sprintf("%d cpu units go with a memory of %s", c.CPU, list(memory)),
+			keyCPU, keyMemory)
+	}
+
+	// https://docs.aws.amazon.com/apprunner/latest/api/API_CreateAutoScalingConfiguration.html
+	s.between(keyMinInstances, c.MinInstances, 1, 25)
+	s.between(keyMaxInstances, c.MaxInstances, 1, 25)
+	s.require(c.MinInstances <= c.MaxInstances, "the minimum must not exceed the maximum", keyMinInstances, keyMaxInstances)
+	s.between(keyConcurrency, c.Concurrency, 1, 200)
+
+	// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
+	s.capacity(keyDatabaseMinCapacity, c.DatabaseMinCapacity, 0)
+	s.capacity(keyDatabaseMaxCapacity, c.DatabaseMaxCapacity, 1)
+	s.require(c.DatabaseMinCapacity <= c.DatabaseMaxCapacity, "the minimum must not exceed the maximum",
+		keyDatabaseMinCapacity, keyDatabaseMaxCapacity)
+	s.between(keyDatabaseSleepAfter, c.DatabaseSleepAfter, 300, 86400)
+	// A writer and up to 15 readers.
+	s.between(keyDatabaseInstances, c.DatabaseInstances, 1, 16)
+
+	s.between(keyZones, c.Zones, 2, 3)
+	s.oneOf(keyEgress, c.Egress, egresses)
+	s.oneOf(keyLogLevel, c.LogLevel, logLevels)
+}
+
+func (s *settings) between(key string, value, least, most int) {
+	s.require(least <= value && value <= most, fmt.Sprintf("must be from %d to %d", least, most), key)
+}
+
+func (s *settings) oneOf(key, value string, allowed []string) {
+	s.require(slices.Contains(allowed, value), "must be one of "+list(allowed), key)
+}
+
+func (s *settings) capacity(key string, value, least float64) {
+	const most = 256
+	halves := value * 2
+	s.require(least <= value && value <= most && halves == float64(int(halves)),
+		fmt.Sprintf("must be from %g to %d in steps of 0.5", least, most), key)
+}
+
+func list[T any](values []T) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ", ")
+}
+
+const (
+	shortestName = 4
+	// longestName is what App Runner allows an auto scaling configuration, the tightest of all.
+	// https://docs.aws.amazon.com/apprunner/latest/api/API_CreateAutoScalingConfiguration.html
+	longestName = 32
+)
+
+// nameRule is what every AWS service here accepts at the start of a name: RDS takes neither upper case, nor a double
+// hyphen, nor one at the end. https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBCluster.html
+var nameRule = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+
+// physicalName begins every name that is fixed in AWS.
+func physicalName(project, stack string) string { return project + "-" + stack }
+
+func checkNames(project, stack string) []error {
+	name := physicalName(project, stack)
+	var problems []error
+	if !nameRule.MatchString(name) {
+		problems = append(problems, fmt.Errorf(
+			"project and stack are %q: must be lower-case letters and digits, begin with a letter and have single hyphens inside", name))
+	}
+	if len(name) < shortestName || len(name) > longestName {
+		problems = append(problems, fmt.Errorf(
+			"project and stack are %q: must have %d to %d characters together", name, shortestName, longestName))
+	}
+	return problems
+}

@@ -1,0 +1,109 @@
+// Package stack puts the parts together: one stack is one environment.
+package stack
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/todo/infra/apprunner"
+	"example.com/todo/infra/database"
+	"example.com/todo/infra/image"
+	"example.com/todo/infra/network"
+	"example.com/todo/infra/output"
+)
+
+// repositoryRoot is where the program, which runs in its own directory, finds the Dockerfile.
+const repositoryRoot = ".."
+
+// Deploy declares everything that a stack is made of. Nothing is declared when the configuration is wrong.
+func Deploy(ctx *pulumi.Context) error {
+	config, err := readConfig(ctx)
+	if err != nil {
+		return err
+	}
+	name := physicalName(ctx.Project(), ctx.Stack())
+
+	provider, err := aws.NewProvider(ctx, "aws", &aws.ProviderArgs{
+		Region: pulumi.String(config.Region),
+		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.StringMap{
+			"project":    pulumi.String(ctx.Project()),
+			"stack":      pulumi.String(ctx.Stack()),
+			"managed-by": pulumi.String("pulumi"),
+		}},
+	})
+	if err != nil {
+		return fmt.Errorf("aws provider: %w", err)
+	}
+	inRegion := pulumi.Providers(provider)
+
+	net, err := network.New(ctx, "network", &network.Args{
+		Region:       config.Region,
+		Zones:        config.Zones,
+		NAT:          config.Egress == EgressNAT,
+		DatabasePort: database.Port,
+	}, inRegion)
+	if err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
+
+	db, err := database.New(ctx, "database", &database.Args{
+		PhysicalName:    name,
+		SubnetIDs:       net.PrivateSubnetIDs,
+		SecurityGroupID: net.DatabaseSecurityGroupID,
+		MinCapacity:     config.DatabaseMinCapacity,
+		MaxCapacity:     config.DatabaseMaxCapacity,
+		SleepAfter:      config.DatabaseSleepAfter,
+		Instances:       config.DatabaseInstances,
+		Protect:         config.Protect,
+	}, inRegion)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+
+	img, err := image.New(ctx, "image", &image.Args{
+		Context: repositoryRoot,
+		Protect: config.Protect,
+	}, inRegion)
+	if err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+
+	service, err := apprunner.New(ctx, "service", &apprunner.Args{
+		PhysicalName:    name,
+		Image:           img.Reference,
+		RepositoryARN:   img.RepositoryARN,
+		SubnetIDs:       net.PrivateSubnetIDs,
+		SecurityGroupID: net.ServiceSecurityGroupID,
+		CPU:             config.CPU,
+		Memory:          config.Memory,
+		MinInstances:    config.MinInstances,
+		MaxInstances:    config.MaxInstances,
+		Concurrency:     config.Concurrency,
+		Environment: apprunner.Environment{
+			Region:       config.Region,
+			DatabaseHost: db.Endpoint,
+			DatabasePort: database.Port,
+			DatabaseName: database.Name,
+			DatabaseConnections: database.ConnectionShare(
+				config.DatabaseMinCapacity, config.DatabaseMaxCapacity, config.MaxInstances),
+			SecretARN: db.SecretARN,
+			LogLevel:  config.LogLevel,
+		},
+		After: []pulumi.Resource{net, db},
+	}, inRegion)
+	if err != nil {
+		return fmt.Errorf("service: %w", err)
+	}
+
+	ctx.Export(output.URL, service.URL)
+	ctx.Export(output.Image, img.Reference)
+	ctx.Export(output.Version, pulumi.String(img.Version))
+	ctx.Export(output.ServiceARN, service.ARN)
+	ctx.Export(output.DatabaseEndpoint, db.Endpoint)
+	ctx.Export(output.DatabaseSecretARN, db.SecretARN)
+	ctx.Export(output.RepositoryURL, img.RepositoryURL)
+	ctx.Export(output.VPCID, net.VPCID)
+	return nil
+}
