@@ -12,7 +12,8 @@ const unknownCommit = "unknown"
 // only removes files is not seen.
 func lastCommit(context string, files []string) string {
 	git := func(args ...string) (string, error) {
-		out, err := exec.Command("git", append([]string{"-C", context}, args...)...).Output()
+		// Asking must not lock out somebody who is committing.
+		out, err := exec.Command("git", append([]string{"-C", context, "--no-optional-locks"}, args...)...).Output()
 		return strings.TrimSpace(string(out)), err
 	}
 	paths := append([]string{"--"}, files...)

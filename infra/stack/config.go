@@ -55,7 +55,14 @@ func readConfig(ctx *pulumi.Context) (Config, error) {
 		return Config{}, err
 	}
 	s := newSettings(ctx.Project(), ctx.GetConfig)
-	config := Config{
+	config := s.readAll()
+	s.refuseUnknown(names)
+	config.check(s)
+	return config, errors.Join(append(s.problems, checkNames(ctx.Project(), ctx.Stack())...)...)
+}
+
+func (s *settings) readAll() Config {
+	return Config{
 		Region:              setting(s, keyRegion, "eu-west-1", text),
 		CPU:                 setting(s, keyCPU, 256, wholeNumber),
 		Memory:              setting(s, keyMemory, 512, wholeNumber),
@@ -71,9 +78,6 @@ func readConfig(ctx *pulumi.Context) (Config, error) {
 		Protect:             setting(s, keyProtect, false, yesOrNo),
 		LogLevel:            setting(s, keyLogLevel, "info", text),
 	}
-	s.refuseUnknown(names)
-	config.check(s)
-	return config, errors.Join(append(s.problems, checkNames(ctx.Project(), ctx.Stack())...)...)
 }
 
 // configuredNames are all keys that the stack sets. The SDK gives values by key only, so that a misspelt key would be

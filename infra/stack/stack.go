@@ -17,11 +17,23 @@ import (
 // repositoryRoot is where the program, which runs in its own directory, finds the Dockerfile.
 const repositoryRoot = ".."
 
-// Deploy declares everything that a stack is made of. Nothing is declared when the configuration is wrong.
+// Deploy declares everything that a stack is made of, and its outputs. Nothing is declared when the configuration is
+// wrong.
 func Deploy(ctx *pulumi.Context) error {
-	config, err := readConfig(ctx)
+	outputs, err := declare(ctx)
 	if err != nil {
 		return err
+	}
+	for name, value := range outputs {
+		ctx.Export(name, value)
+	}
+	return nil
+}
+
+func declare(ctx *pulumi.Context) (pulumi.Map, error) {
+	config, err := readConfig(ctx)
+	if err != nil {
+		return nil, err
 	}
 	name := physicalName(ctx.Project(), ctx.Stack())
 
@@ -34,7 +46,7 @@ func Deploy(ctx *pulumi.Context) error {
 		}},
 	})
 	if err != nil {
-		return fmt.Errorf("aws provider: %w", err)
+		return nil, fmt.Errorf("aws provider: %w", err)
 	}
 	inRegion := pulumi.Providers(provider)
 
@@ -45,7 +57,7 @@ func Deploy(ctx *pulumi.Context) error {
 		DatabasePort: database.Port,
 	}, inRegion)
 	if err != nil {
-		return fmt.Errorf("network: %w", err)
+		return nil, fmt.Errorf("network: %w", err)
 	}
 
 	db, err := database.New(ctx, "database", &database.Args{
@@ -59,7 +71,7 @@ func Deploy(ctx *pulumi.Context) error {
 		Protect:         config.Protect,
 	}, inRegion)
 	if err != nil {
-		return fmt.Errorf("database: %w", err)
+		return nil, fmt.Errorf("database: %w", err)
 	}
 
 	img, err := image.New(ctx, "image", &image.Args{
@@ -67,7 +79,7 @@ func Deploy(ctx *pulumi.Context) error {
 		Protect: config.Protect,
 	}, inRegion)
 	if err != nil {
-		return fmt.Errorf("image: %w", err)
+		return nil, fmt.Errorf("image: %w", err)
 	}
 
 	service, err := apprunner.New(ctx, "service", &apprunner.Args{
@@ -94,16 +106,17 @@ func Deploy(ctx *pulumi.Context) error {
 		After: []pulumi.Resource{net, db},
 	}, inRegion)
 	if err != nil {
-		return fmt.Errorf("service: %w", err)
+		return nil, fmt.Errorf("service: %w", err)
 	}
 
-	ctx.Export(output.URL, service.URL)
-	ctx.Export(output.Image, img.Reference)
-	ctx.Export(output.Version, pulumi.String(img.Version))
-	ctx.Export(output.ServiceARN, service.ARN)
-	ctx.Export(output.DatabaseEndpoint, db.Endpoint)
-	ctx.Export(output.DatabaseSecretARN, db.SecretARN)
-	ctx.Export(output.RepositoryURL, img.RepositoryURL)
-	ctx.Export(output.VPCID, net.VPCID)
-	return nil
+	return pulumi.Map{
+		output.URL:               service.URL,
+		output.Image:             img.Reference,
+		output.Version:           pulumi.String(img.Version),
+		output.ServiceARN:        service.ARN,
+		output.DatabaseEndpoint:  db.Endpoint,
+		output.DatabaseSecretARN: db.SecretARN,
+		output.RepositoryURL:     img.RepositoryURL,
+		output.VPCID:             net.VPCID,
+	}, nil
 }
