@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strconv"
+
+	"example.com/todo/service/credentials"
+	"example.com/todo/service/postgres"
+)
+
+// The environment is the service's contract with whoever runs it.
+const (
+	envPort             = "PORT"
+	envLogLevel         = "LOG_LEVEL"
+	envDatabaseURL      = "DATABASE_URL"
+	envDatabaseHost     = "DATABASE_HOST"
+	envDatabasePort     = "DATABASE_PORT"
+	envDatabaseName     = "DATABASE_NAME"
+	envDatabaseHostAddr = "DATABASE_HOSTADDR"
+	envDatabaseMaxConns = "DATABASE_MAX_CONNS"
+	envSecretName       = "AWS_SECRET_NAME"
+	envRegion           = "AWS_REGION"
+)
+
+const (
+	defaultPort     = 8080
+	defaultMaxConns = 10
+)
+
+// config is the environment, read once. Either database.URL or secretName is set.
+type config struct {
+	port       uint16
+	logLevel   slog.Level
+	database   postgres.Config // without Logins
+	secretName string          // name or ARN in Secrets Manager
+	region     string
+}
+
+// readConfig reports everything that is wrong at once. A default replaces what is
+// missing, never what is malformed.
+func readConfig(getenv func(string) string) (config, error) {
+	r := reader{getenv: getenv}
+	cfg := config{
+		port:     r.port(envPort, defaultPort),
+		logLevel: r.logLevel(),
+		database: postgres.Config{
+			URL:      credentials.Secret(getenv(envDatabaseURL)),
+			Host:     getenv(envDatabaseHost),
+			Port:     r.port(envDatabasePort, 0),
+			Name:     getenv(envDatabaseName),
+			HostAddr: r.hostAddr(),
+			MaxConns: r.maxConns(),
+		},
+		secretName: getenv(envSecretName),
+		region:     getenv(envRegion),
+	}
+	r.checkSource(cfg)
+	return cfg, errors.Join(r.problems...)
+}
+
+type reader struct {
+	getenv   func(string) string
+	problems []error
+}
+
+func (r *reader) report(name, rule string) {
+	r.problems = append(r.problems, fmt.Errorf("%s=%q %s", name, r.getenv(name), rule))
+}
+
+// checkSource has the database named in exactly one of the two ways.
+func (r *reader) checkSource(cfg config) {
+	if cfg.database.URL != "" {
+		if err := postgres.CheckURL(cfg.database.URL); err != nil {
+			r.problems = append(r.problems, fmt.Errorf("%s=%v %w", envDatabaseURL, cfg.database.URL, err))
+		}
+		for _, name := range []string{envSecretName, envDatabaseHost, envDatabasePort, envDatabaseName, envDatabaseHostAddr} {
+			if r.getenv(name) != "" {
+				r.report(name, "must not be set beside "+envDatabaseURL)
+			}
+		}
+		return
+	}
+	if cfg.secretName == "" {
+		r.report(envSecretName, "must name the database's secret, or "+envDatabaseURL+" be a whole DSN")
+	}
+	if cfg.region == "" {
+		r.report(envRegion, "must name the region of the secret, unless "+envDatabaseURL+" is set")
+	}
+}
+
+func (r *reader) port(name string, missing uint16) uint16 {
+	value := r.getenv(name)
+	if value == "" {
+		return missing
+	}
+	port, err := strconv.ParseUint(value, 10, 16)
+	if err != nil || port == 0 {
+		r.report(name, "must be a number from 1 to 65535")
+	}
+	return uint16(port)
+}
+
+func (r *reader) maxConns() int32 {
+	value := r.getenv(envDatabaseMaxConns)
+	if value == "" {
+		return defaultMaxConns
+	}
+	n, err := strconv.ParseInt(value, 10, 32)
+	if err != nil || n < 1 {
+		r.report(envDatabaseMaxConns, "must be a whole number of at least 1")
+	}
+	return int32(n)
+}
+
+func (r *reader) hostAddr() string {
+	value := r.getenv(envDatabaseHostAddr)
+	if value == "" {
+		return ""
+	}
+	if _, err := netip.ParseAddrPort(value); err != nil {
+		r.report(envDatabaseHostAddr, "must be ip:port")
+	}
+	return value
+}
+
+func (r *reader) logLevel() slog.Level {
+	switch r.getenv(envLogLevel) {
+	case "debug":
+		return slog.LevelDebug
+	case "", "info":
+		return slog.LevelInfo
+	case "warn":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	}
+	r.report(envLogLevel, "must be debug, info, warn or error")
+	return slog.LevelInfo
+}

@@ -1,0 +1,125 @@
+// Package httpapi is the service over HTTP: its routes, the JSON it reads and
+// writes, and the one place where errors become statuses.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"example.com/todo/service/task"
+	"github.com/gofiber/fiber/v2"
+)
+
+const (
+	// requestTimeout is the deadline that reaches every query: a database that wakes
+	// has this long, then the client gets its 503 within ten seconds.
+	requestTimeout = 9 * time.Second
+	readTimeout    = 10 * time.Second // of a whole request
+	writeTimeout   = 20 * time.Second // of a whole answer
+	// idleTimeout is longer than the 60 s of the usual load balancer, so that it closes
+	// first and never meets a connection that has just gone.
+	idleTimeout = 75 * time.Second
+
+	// maxBody is what a task may need; hardMaxBody is what is read at all. Between the
+	// two the client gets its answer before the connection closes under its sending.
+	maxBody     = 64 << 10
+	hardMaxBody = 1 << 20
+	maxHeader   = 16 << 10
+)
+
+// Tasks is the store behind the API. Its errors are those of package task.
+type Tasks interface {
+	List(ctx context.Context, limit int) ([]task.Task, error)
+	Create(context.Context, task.Draft) (task.Task, error)
+	Get(context.Context, task.ID) (task.Task, error)
+	Replace(context.Context, task.ID, task.Draft) (task.Task, error)
+	Delete(context.Context, task.ID) error
+}
+
+// Build says what is running; it is what GET /version answers.
+type Build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+}
+
+// Config is what the server needs. Every field is required.
+type Config struct {
+	Tasks Tasks
+	Ready func(context.Context) error // nil when tasks can be served now
+	Build Build
+	Log   *slog.Logger
+}
+
+// Server answers HTTP requests.
+type Server struct {
+	cfg Config
+	app *fiber.App
+}
+
+// New makes a server that is not listening yet.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg}
+	s.app = fiber.New(fiber.Config{
+		AppName:               "todo",
+		DisableStartupMessage: true,
+		Immutable:             true, // fasthttp reuses the memory of a request's strings
+		BodyLimit:             hardMaxBody,
+		ReadBufferSize:        maxHeader,
+		ReadTimeout:           readTimeout,
+		WriteTimeout:          writeTimeout,
+		IdleTimeout:           idleTimeout,
+		ErrorHandler:          s.refused,
+	})
+	s.app.Server().CloseOnShutdown = true
+	s.routes()
+	return s
+}
+
+func (s *Server) routes() {
+	s.app.Use(s.observe)
+	s.app.Get("/", s.alive)
+	s.app.Get("/readyz", s.ready)
+	s.app.Get("/version", s.version)
+
+	tasks := s.app.Group(tasksPath)
+	tasks.Get("/", s.listTasks)
+	tasks.Post("/", s.createTask)
+	tasks.Get("/:id", s.getTask)
+	tasks.Put("/:id", s.replaceTask)
+	tasks.Delete("/:id", s.deleteTask)
+}
+
+// Serve answers on the listener until Shutdown, then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.app.Listener(l); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown stops accepting, and waits for the requests under way while ctx lasts.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.app.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("wait for the requests under way: %w", err)
+	}
+	return nil
+}
+
+// alive is the platform's health check. It leaves the database alone, which would
+// otherwise never sleep, and whose failure no new instance would mend.
+func (s *Server) alive(c *fiber.Ctx) error { return c.SendString("OK") }
+
+func (s *Server) ready(c *fiber.Ctx) error {
+	if err := s.cfg.Ready(c.UserContext()); err != nil {
+		return err
+	}
+	return c.Status(http.StatusOK).SendString("OK")
+}
+
+func (s *Server) version(c *fiber.Ctx) error { return c.JSON(s.cfg.Build) }

@@ -1,0 +1,103 @@
+// Command service is the todo REST service. The environment configures it; see
+// config.go for the variables.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"example.com/todo/service/credentials"
+	"example.com/todo/service/httpapi"
+	"example.com/todo/service/postgres"
+)
+
+// stopTimeout is what the requests under way get to end. The platform kills the
+// container soon after ten seconds.
+const stopTimeout = 8 * time.Second
+
+// Set by the linker; see build.sh.
+var version, commit string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends. Its error is about the configuration, the port or a
+// stop that took too long, never about the database.
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err error) {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return fmt.Errorf("configuration:\n%w", err)
+	}
+	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.logLevel}))
+	if cfg.secretName != "" {
+		if cfg.database.Logins, err = credentials.NewSecretsManager(cfg.secretName, cfg.region, getenv); err != nil {
+			return fmt.Errorf("configuration: %w", err)
+		}
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(cfg.port))))
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", envPort, err)
+	}
+	db, err := postgres.Open(cfg.database, log)
+	if err != nil {
+		return errors.Join(fmt.Errorf("set up the database: %w", err), listener.Close())
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	build := running()
+	server := httpapi.New(httpapi.Config{Tasks: db.Tasks(), Ready: db.Ready, Build: build, Log: log})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	log.Info("listening", "addr", listener.Addr().String(), "version", build.Version, "commit", build.Commit)
+
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	stopping, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err = server.Shutdown(stopping)
+	// A stop in the very first moment finds nothing to shut down yet.
+	if closeErr := listener.Close(); !errors.Is(closeErr, net.ErrClosed) {
+		err = errors.Join(err, closeErr)
+	}
+	return errors.Join(err, <-served)
+}
+
+// running describes this binary: what the linker was told, else what the go command
+// recorded.
+func running() httpapi.Build {
+	build := httpapi.Build{Version: version, Commit: commit}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return build
+	}
+	build.Go = info.GoVersion
+	if build.Version == "" {
+		build.Version = "dev"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && build.Commit == "" {
+			build.Commit = s.Value
+		}
+	}
+	return build
+}

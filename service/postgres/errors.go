@@ -1,0 +1,53 @@
+package postgres
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"example.com/todo/service/task"
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+)
+
+// translate turns what the database said about an operation into the domain's
+// errors; what it does not know stays as it is, with the operation before it.
+func translate(ctx context.Context, what string, err error) error {
+	var unavailable *task.UnavailableError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return fmt.Errorf("%s: %w", what, task.ErrNotFound)
+	case errors.As(err, &unavailable):
+		return fmt.Errorf("%s: %w", what, err)
+	case ctx.Err() != nil:
+		return &task.UnavailableError{Reason: "the database did not answer in time", Err: fmt.Errorf("%s: %w", what, err)}
+	case transient(err):
+		return &task.UnavailableError{Reason: "the database is restarting or overloaded", Err: fmt.Errorf("%s: %w", what, err)}
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// transient says whether the connection or the server's state failed, rather than
+// the statement. https://www.postgresql.org/docs/current/errcodes-appendix.html
+func transient(err error) bool {
+	if pg := new(pgconn.PgError); errors.As(err, &pg) {
+		switch {
+		case strings.HasPrefix(pg.Code, "08"), // connection exception
+			strings.HasPrefix(pg.Code, "53"),       // insufficient resources, too many connections
+			strings.HasPrefix(pg.Code, "57P"),      // shut down, crashed, starting, session killed
+			pg.Code == "25006",                     // read only: a writer that has just lost its role
+			pg.Code == "40001", pg.Code == "40P01": // a loser of a conflict
+			return true
+		}
+		return false
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}

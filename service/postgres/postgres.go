@@ -1,0 +1,192 @@
+// Package postgres keeps tasks in PostgreSQL: the pool and its TLS, the wake-up of
+// a database that sleeps, the migrations and the store on GORM.
+//
+// Two rules shape it. Aurora Serverless pauses only while no connection is open,
+// so a quiet service holds none. And it takes up to half a minute to wake, so
+// connecting goes on in the background when the request that began it has given up.
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"example.com/todo/service/credentials"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+const (
+	// idleTime and idleCheck close the last idle connection well within a minute.
+	idleTime  = 30 * time.Second
+	idleCheck = 15 * time.Second
+	// connectTimeout is longer than Aurora takes to wake, 30 s after a day of sleep.
+	connectTimeout = 45 * time.Second
+)
+
+// Config says where the database is. With URL set, only MaxConns counts besides.
+type Config struct {
+	URL credentials.Secret // a whole DSN, which also decides about TLS
+
+	Host     string // when empty, Logins tells; TLS verifies this name
+	Port     uint16 // when 0, Logins tells
+	Name     string // of the database; when empty, Logins tells
+	HostAddr string // ip:port to dial instead of Host and Port, as libpq's hostaddr
+	Logins   Logins
+
+	MaxConns int32 // at least 1
+}
+
+// Logins tells as whom to connect; it is asked for each new connection.
+type Logins interface {
+	Login(context.Context) (credentials.Login, error)
+	// Reject is told each password that the database refuses.
+	Reject(credentials.Secret)
+}
+
+// DB is a database that need not be there yet.
+type DB struct {
+	log    *slog.Logger
+	pool   *pgxpool.Pool
+	sql    *sql.DB
+	gorm   *gorm.DB
+	schema schema
+	cancel context.CancelFunc // of everything in the background
+	work   sync.WaitGroup     // everything in the background
+}
+
+// Open makes the pool without connecting; its error is about cfg alone. In the
+// background it then connects until the schema is up to date. Close it.
+func Open(cfg Config, log *slog.Logger) (*DB, error) {
+	poolConfig, err := poolConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
+	if err != nil {
+		return nil, fmt.Errorf("make the connection pool: %w", err)
+	}
+	sqlDB := sql.OpenDB(newConnector(pool, cfg.Logins))
+	sqlDB.SetMaxIdleConns(0) // the pool keeps them, and lets them go
+	gormDB, err := gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: sqlDB}), &gorm.Config{
+		DisableAutomaticPing:   true,
+		SkipDefaultTransaction: true,           // each operation is one statement
+		QueryFields:            true,           // name the columns, so that a newer schema may add some
+		Logger:                 logger.Discard, // errors are returned
+	})
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("set up GORM: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	db := &DB{log: log, pool: pool, sql: sqlDB, gorm: gormDB, cancel: cancel}
+	if db.schema.provider, err = migrations(sqlDB); err != nil {
+		cancel()
+		pool.Close()
+		return nil, err
+	}
+	db.schema.start = func(attempt func(context.Context)) { db.work.Go(func() { attempt(ctx) }) }
+	db.work.Go(func() { db.keepMigrating(ctx) })
+	return db, nil
+}
+
+// Close ends what is in the background and closes every connection.
+func (db *DB) Close() error {
+	db.cancel()
+	err := db.sql.Close()
+	db.pool.Close()
+	db.work.Wait()
+	return err
+}
+
+// Ready says whether tasks can be read and written now, by asking the database.
+// The error is a [*task.UnavailableError].
+func (db *DB) Ready(ctx context.Context) error {
+	if err := db.schema.ensure(ctx); err != nil {
+		return err
+	}
+	return translate(ctx, "ping", db.sql.PingContext(ctx))
+}
+
+// CheckURL says what is wrong with a DSN, without quoting it.
+func CheckURL(dsn credentials.Secret) error {
+	if _, err := pgx.ParseConfig(string(dsn)); err != nil {
+		return errors.New("must be a PostgreSQL URL or keyword=value string")
+	}
+	return nil
+}
+
+func poolConfig(cfg Config) (*pgxpool.Config, error) {
+	dsn := string(cfg.URL)
+	if cfg.URL == "" {
+		// Everything that matters is set below or by prepare; TLS too.
+		dsn = (&url.URL{Scheme: "postgres", Host: "unset:1", Path: "/unset", RawQuery: "sslmode=disable"}).String()
+	} else if err := CheckURL(cfg.URL); err != nil {
+		return nil, fmt.Errorf("database URL %w", err)
+	}
+	pc, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("configure the connection pool: %w", err)
+	}
+	pc.MinConns, pc.MinIdleConns, pc.MaxConns = 0, 0, cfg.MaxConns
+	pc.MaxConnIdleTime, pc.HealthCheckPeriod = idleTime, idleCheck
+	pc.ConnConfig.ConnectTimeout = connectTimeout
+	if cfg.URL != "" {
+		return pc, nil
+	}
+	trust, err := verifyFull()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.HostAddr != "" {
+		pc.ConnConfig.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+		pc.ConnConfig.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, cfg.HostAddr)
+		}
+	}
+	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		login, err := cfg.Logins.Login(ctx)
+		if err != nil {
+			return err
+		}
+		return address(cc, cfg, login, trust)
+	}
+	return pc, nil
+}
+
+// address fills in where one connection goes, and as whom.
+func address(cc *pgx.ConnConfig, cfg Config, login credentials.Login, trust *tls.Config) error {
+	cc.Host, cc.Port, cc.Database = cfg.Host, cfg.Port, cfg.Name
+	cc.User, cc.Password = login.Username, string(login.Password)
+	if cc.Host == "" {
+		cc.Host = login.Host
+	}
+	if cc.Port == 0 {
+		cc.Port = login.Port
+	}
+	if cc.Port == 0 {
+		cc.Port = DefaultPort
+	}
+	if cc.Database == "" {
+		cc.Database = login.Database
+	}
+	if cc.Host == "" || cc.Database == "" {
+		return errors.New("neither the configuration nor the secret names the database's host and name")
+	}
+	cc.TLSConfig = trust.Clone()
+	cc.TLSConfig.ServerName = cc.Host
+	return nil
+}
+
+// DefaultPort is PostgreSQL's.
+const DefaultPort = 5432
