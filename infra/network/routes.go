@@ -28,27 +28,38 @@ func newSubnets(
 	}
 	tier := &subnets{routes: routes}
 	for zone, zoneName := range zones {
-		numbered := fmt.Sprintf("%s-%d", name, zone+1)
-		subnet, err := ec2.NewSubnet(ctx, numbered, &ec2.SubnetArgs{
-			VpcId:               vpc.ID(),
-			AvailabilityZone:    pulumi.String(zoneName),
-			CidrBlock:           pulumi.String(block(zone).String()),
-			MapPublicIpOnLaunch: pulumi.Bool(false),
-			Tags:                label(ctx, numbered),
-		}, inside)
+		var id pulumi.StringInput
+		id, err = newSubnet(ctx, fmt.Sprintf("%s-%d", name, zone+1), vpc, routes, zoneName, block(zone), inside)
 		if err != nil {
 			return nil, fmt.Errorf("subnet in %s: %w", zoneName, err)
 		}
-		_, err = ec2.NewRouteTableAssociation(ctx, numbered, &ec2.RouteTableAssociationArgs{
-			RouteTableId: routes.ID(),
-			SubnetId:     subnet.ID(),
-		}, inside)
-		if err != nil {
-			return nil, fmt.Errorf("routes of the subnet in %s: %w", zoneName, err)
-		}
-		tier.ids = append(tier.ids, subnet.ID())
+		tier.ids = append(tier.ids, id)
 	}
 	return tier, nil
+}
+
+func newSubnet(
+	ctx *pulumi.Context, name string, vpc *ec2.Vpc, routes *ec2.RouteTable, zone string, block netip.Prefix,
+	inside pulumi.ResourceOption,
+) (pulumi.StringInput, error) {
+	subnet, err := ec2.NewSubnet(ctx, name, &ec2.SubnetArgs{
+		VpcId:               vpc.ID(),
+		AvailabilityZone:    pulumi.String(zone),
+		CidrBlock:           pulumi.String(block.String()),
+		MapPublicIpOnLaunch: pulumi.Bool(false),
+		Tags:                label(ctx, name),
+	}, inside)
+	if err != nil {
+		return nil, err
+	}
+	_, err = ec2.NewRouteTableAssociation(ctx, name, &ec2.RouteTableAssociationArgs{
+		RouteTableId: routes.ID(),
+		SubnetId:     subnet.ID(),
+	}, inside)
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	return subnet.ID(), nil
 }
 
 func newInternetGateway(

@@ -13,8 +13,8 @@ import (
 
 // Ways out of the private network.
 const (
-	EgressEndpoints = "endpoints"
-	EgressNAT       = "nat"
+	egressEndpoints = "endpoints"
+	egressNAT       = "nat"
 )
 
 // Config keys, in the project's own namespace except for the region.
@@ -74,7 +74,7 @@ func (s *settings) readAll() Config {
 		DatabaseSleepAfter:  setting(s, keyDatabaseSleepAfter, 300, wholeNumber),
 		DatabaseInstances:   setting(s, keyDatabaseInstances, 1, wholeNumber),
 		Zones:               setting(s, keyZones, 2, wholeNumber),
-		Egress:              setting(s, keyEgress, EgressEndpoints, text),
+		Egress:              setting(s, keyEgress, egressEndpoints, text),
 		Protect:             setting(s, keyProtect, false, yesOrNo),
 		LogLevel:            setting(s, keyLogLevel, "info", text),
 	}

@@ -101,6 +101,10 @@ func TestConfigRefuses(t *testing.T) {
 			map[string]string{"todo:databaseMaxCapasity": "4"},
 			[]string{`todo:databaseMaxCapasity is not a setting: did you mean todo:databaseMaxCapacity?`},
 		},
+		"a setting of the default provider": {
+			map[string]string{"aws:profile": "work"},
+			[]string{`aws:profile is not a setting: all but aws:region comes from the environment, such as AWS_PROFILE`},
+		},
 		"everything at once": {
 			map[string]string{"todo:memory": "lots", "todo:zones": "9", "todo:CPU": "256"},
 			[]string{
@@ -194,7 +198,7 @@ func TestProjectDeclaresEveryKey(t *testing.T) {
 func TestStackFiles(t *testing.T) {
 	tests := map[string]func(t *testing.T, c Config){
 		"dev": func(t *testing.T, c Config) {
-			if c.Protect || c.DatabaseMinCapacity != 0 || c.Egress != EgressEndpoints {
+			if c.Protect || c.DatabaseMinCapacity != 0 || c.Egress != egressEndpoints {
 				t.Errorf("dev is not the smallest bill: %+v", c)
 			}
 		},

@@ -24,7 +24,7 @@ var memoryOf = map[int][]int{
 }
 
 var (
-	egresses  = []string{EgressEndpoints, EgressNAT}
+	egresses  = []string{egressEndpoints, egressNAT}
 	logLevels = []string{"debug", "info", "warn", "error"}
 )
 

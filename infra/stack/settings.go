@@ -60,13 +60,20 @@ func (s *settings) problem(rule string, keys ...string) {
 	s.problems = append(s.problems, fmt.Errorf("%s: %s", strings.Join(values, ", "), rule))
 }
 
-// refuseUnknown reports the names in the project's namespace that nobody read.
+// refuseUnknown reports the names that look like settings and are none.
 func (s *settings) refuseUnknown(names []string) {
 	for _, name := range names {
-		key, ours := strings.CutPrefix(name, s.project+":")
-		_, known := s.shown[key]
-		if ours && !known {
+		namespace, key, _ := strings.Cut(name, ":")
+		if _, known := s.shown[name]; known {
+			continue
+		}
+		if _, known := s.shown[key]; namespace == s.project && !known {
 			s.problems = append(s.problems, fmt.Errorf("%s is not a setting: did you mean %s?", name, s.full(s.nearest(key))))
+		}
+		// Pulumi hands these to its default provider only, and this program never uses that one.
+		if namespace == "aws" {
+			s.problems = append(s.problems, fmt.Errorf(
+				"%s is not a setting: all but %s comes from the environment, such as AWS_PROFILE", name, keyRegion))
 		}
 	}
 }

@@ -53,7 +53,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 	net, err := network.New(ctx, "network", &network.Args{
 		Region:       config.Region,
 		Zones:        config.Zones,
-		NAT:          config.Egress == EgressNAT,
+		NAT:          config.Egress == egressNAT,
 		DatabasePort: database.Port,
 	}, inRegion)
 	if err != nil {

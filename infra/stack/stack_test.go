@@ -206,3 +206,34 @@ func TestZonesAreTakenInOrder(t *testing.T) {
 		t.Errorf("subnets (-got +want):\n%s", diff)
 	}
 }
+
+func TestNoNATGatewayUnlessAskedFor(t *testing.T) {
+	const (
+		endpoint = "aws:ec2/vpcEndpoint:VpcEndpoint"
+		nat      = "aws:ec2/natGateway:NatGateway"
+	)
+	r := up(t, nil)
+	if got := len(r.all(nat)); got != 0 {
+		t.Errorf("%d NAT gateways, want none", got)
+	}
+	want := map[string]any{
+		"vpcId":             "network-vpc-id",
+		"vpcEndpointType":   "Interface",
+		"serviceName":       "com.amazonaws.eu-west-1.secretsmanager",
+		"privateDnsEnabled": true,
+		"subnetIds":         []any{"network-private-1-id", "network-private-2-id"},
+		"securityGroupIds":  []any{"network-secrets-id"},
+		"tags":              map[string]any{"Name": "todo-dev-network-secrets"},
+	}
+	if diff := cmp.Diff(r.only(t, endpoint).values(), want); diff != "" {
+		t.Errorf("endpoint (-got +want):\n%s", diff)
+	}
+
+	r = up(t, map[string]string{"todo:egress": "nat", "todo:zones": "3"})
+	if got := len(r.all(endpoint)); got != 0 {
+		t.Errorf("%d endpoints beside the NAT gateway, want none", got)
+	}
+	if got := r.only(t, nat).values()["subnetId"]; got != "network-public-1-id" {
+		t.Errorf("the NAT gateway is in %v, want a public subnet", got)
+	}
+}
