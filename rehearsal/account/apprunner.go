@@ -1,0 +1,386 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"example.com/todo/rehearsal/schema"
+)
+
+const (
+	tokenConnector   = "aws:apprunner/vpcConnector:VpcConnector"
+	tokenAutoScaling = "aws:apprunner/autoScalingConfigurationVersion:AutoScalingConfigurationVersion"
+	tokenService     = "aws:apprunner/service:Service"
+)
+
+// The principals that App Runner assumes roles as.
+// https://docs.aws.amazon.com/apprunner/latest/dg/security_iam_service-with-iam.html
+const (
+	buildPrincipal = "build.apprunner.amazonaws.com"
+	tasksPrincipal = "tasks.apprunner.amazonaws.com"
+)
+
+func appRunnerName(most int) []schema.Rule {
+	return []schema.Rule{schema.Length(4, most), schema.Match(`^[A-Za-z0-9][A-Za-z0-9_-]*$`, "Member must satisfy regular expression pattern: [A-Za-z0-9][A-Za-z0-9-_]*")}
+}
+
+// sizes are the pairs of CPU units and MB of memory. https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html (AR-3)
+var sizes = map[string][]string{
+	"256": {"512", "1024"}, "512": {"1024"}, "1024": {"2048", "3072", "4096"}, "2048": {"4096", "6144"}, "4096": {"8192", "10240", "12288"},
+}
+
+var services = []*kind{
+	{
+		Type: &schema.Type{
+			Token: tokenConnector, Tagged: true,
+			Inputs: withTags(schema.Properties{
+				"vpcConnectorName": {Kind: schema.String, Required: true, Replaces: true, Check: appRunnerName(40)},
+				"subnets":          {Kind: schema.List, Required: true, Replaces: true, Elem: &schema.Property{Kind: schema.String, Refers: tokenSubnet}},
+				"securityGroups":   {Kind: schema.List, Required: true, Replaces: true, Elem: &schema.Property{Kind: schema.String, Refers: tokenSecurityGroup}},
+			}),
+			Outputs: schema.Properties{"arn": text, "status": text, "vpcConnectorRevision": number},
+		},
+		service: "AppRunner", noun: "VPC Connector", create: "CreateVpcConnector", update: "TagResource", destroy: "DeleteVpcConnector",
+		invalid: "InvalidRequestException", missing: "ResourceNotFoundException",
+		made: makeConnector,
+		refuse: func(c *call) error {
+			// AR-2
+			if user := c.a.userOf(c.Resource); user != nil {
+				return c.refusal("DeleteVpcConnector", "InvalidRequestException", "Provided VPC connector arn is being used by other services. ARN: "+c.str("arn"))
+			}
+			return nil
+		},
+	},
+	{
+		Type: &schema.Type{
+			Token: tokenAutoScaling, Tagged: true,
+			Inputs: withTags(schema.Properties{
+				"autoScalingConfigurationName": {Kind: schema.String, Required: true, Replaces: true, Check: appRunnerName(32)},
+				"maxConcurrency":               {Kind: schema.Number, Replaces: true, Default: 100.0, Check: []schema.Rule{schema.Between(1, 200)}},
+				"minSize":                      {Kind: schema.Number, Replaces: true, Default: 1.0, Check: []schema.Rule{schema.Between(1, 25)}},
+				"maxSize":                      {Kind: schema.Number, Replaces: true, Default: 25.0, Check: []schema.Rule{schema.Between(1, 25)}},
+			}),
+			Outputs: schema.Properties{"arn": text, "status": text, "autoScalingConfigurationRevision": number, "latest": boolean},
+		},
+		service: "AppRunner", noun: "AutoScaling Configuration Version", create: "CreateAutoScalingConfiguration", update: "TagResource", destroy: "DeleteAutoScalingConfiguration",
+		invalid: "InvalidRequestException", missing: "ResourceNotFoundException",
+		made: makeAutoScaling,
+		refuse: func(c *call) error {
+			// AR-2
+			if user := c.a.userOf(c.Resource); user != nil {
+				return c.refusal("DeleteAutoScalingConfiguration", "InvalidRequestException", "The auto scaling configuration is being used by other services. ARN: "+c.str("arn"))
+			}
+			return nil
+		},
+	},
+	{
+		Type: &schema.Type{
+			Token: tokenService, Tagged: true,
+			Inputs: withTags(schema.Properties{
+				"serviceName":                 {Kind: schema.String, Required: true, Replaces: true, API: appRunnerName(40)},
+				"autoScalingConfigurationArn": {Kind: schema.String, Computed: true, Refers: tokenAutoScaling + "#arn"},
+				"sourceConfiguration": {Kind: schema.Object, Required: true, Fields: schema.Properties{
+					"autoDeploymentsEnabled": {Kind: schema.Bool, Default: true},
+					"authenticationConfiguration": {Kind: schema.Object, Fields: schema.Properties{
+						"accessRoleArn": {Kind: schema.String, Refers: tokenRole + "#arn"}}},
+					"imageRepository": {Kind: schema.Object, Required: true, Fields: schema.Properties{
+						"imageIdentifier": {Kind: schema.String, Required: true, Check: []schema.Rule{
+							schema.Match(`([0-9]{12}\.dkr\.ecr\.[a-z\-]+-[0-9]{1}\.amazonaws\.com/.*)|(^public\.ecr\.aws/.+/.+)`, "must be an ECR or ECR Public image")}},
+						"imageRepositoryType": {Kind: schema.String, Required: true, Check: []schema.Rule{schema.OneOf("ECR", "ECR_PUBLIC")}, API: []schema.Rule{schema.Equals("ECR")}},
+						"imageConfiguration": {Kind: schema.Object, Fields: schema.Properties{
+							"port":                        {Kind: schema.String, Default: "8080", API: []schema.Rule{schema.Match(`^[0-9]{1,5}$`, "port must be a number")}},
+							"startCommand":                {Kind: schema.String, API: []schema.Rule{schema.Equals("")}},
+							"runtimeEnvironmentVariables": {Kind: schema.Map, Elem: &text},
+						}},
+					}},
+				}},
+				"instanceConfiguration": {Kind: schema.Object, Computed: true, Fields: schema.Properties{
+					"cpu":             {Kind: schema.String, Default: "1024", Check: []schema.Rule{schema.Match(`256|512|1024|2048|4096|(0.25|0.5|1|2|4) vCPU`, "must be 256, 512, 1024, 2048, 4096 or (0.25|0.5|1|2|4) vCPU")}},
+					"memory":          {Kind: schema.String, Default: "2048", Check: []schema.Rule{schema.Match(`512|1024|2048|3072|4096|6144|8192|10240|12288|(0.5|1|2|3|4|6|8|10|12) GB`, "must be 512 to 12288 or (0.5|1|2|3|4|6|8|10|12) GB")}},
+					"instanceRoleArn": {Kind: schema.String, Refers: tokenRole + "#arn"},
+				}},
+				"healthCheckConfiguration": {Kind: schema.Object, Computed: true, Fields: schema.Properties{
+					"protocol":           {Kind: schema.String, Default: "TCP", Check: []schema.Rule{schema.OneOf("TCP", "HTTP")}},
+					"path":               {Kind: schema.String, Default: "/", Check: []schema.Rule{schema.Length(1, 51200)}},
+					"interval":           {Kind: schema.Number, Default: 5.0, Check: []schema.Rule{schema.Between(1, 20)}},
+					"timeout":            {Kind: schema.Number, Default: 2.0, Check: []schema.Rule{schema.Between(1, 20)}},
+					"healthyThreshold":   {Kind: schema.Number, Default: 1.0, Check: []schema.Rule{schema.Between(1, 20)}},
+					"unhealthyThreshold": {Kind: schema.Number, Default: 5.0, Check: []schema.Rule{schema.Between(1, 20)}},
+				}},
+				"networkConfiguration": {Kind: schema.Object, Computed: true, Fields: schema.Properties{
+					"egressConfiguration": {Kind: schema.Object, Fields: schema.Properties{
+						"egressType":      {Kind: schema.String, Check: []schema.Rule{schema.OneOf("DEFAULT", "VPC")}},
+						"vpcConnectorArn": {Kind: schema.String, Refers: tokenConnector + "#arn"},
+					}},
+					"ingressConfiguration": {Kind: schema.Object, Fields: schema.Properties{"isPubliclyAccessible": {Kind: schema.Bool}}},
+					"ipAddressType":        {Kind: schema.String, Default: "IPV4", Check: []schema.Rule{schema.OneOf("IPV4", "DUAL_STACK")}},
+				}},
+			}),
+			Outputs:  schema.Properties{"arn": text, "serviceId": text, "serviceUrl": text, "status": text},
+			Volatile: []string{"status"},
+		},
+		service: "AppRunner", noun: "Service", create: "CreateService", update: "UpdateService", destroy: "DeleteService",
+		invalid: "InvalidRequestException", missing: "ResourceNotFoundException",
+		made: makeService, start: startService, changed: checkService, apply: updateService,
+		stop: func(ctx context.Context, c *call) error { return c.a.runtime.Remove(ctx, c.ID) },
+	},
+}
+
+func makeConnector(c *call) error {
+	// AR-1
+	if n := len(c.a.inRegion(tokenConnector, c.Region)); n >= 10 {
+		return c.refusal("CreateVpcConnector", "ServiceQuotaExceededException", "You have reached the maximum number of VPC connectors.")
+	}
+	vpcs := map[string]bool{}
+	for _, id := range c.list("subnets") {
+		vpcs[c.a.find(tokenSubnet, id).str("vpcId")] = true
+	}
+	if len(vpcs) != 1 {
+		return c.refusal("CreateVpcConnector", "InvalidRequestException", "All subnets must be in the same VPC.")
+	}
+	for _, id := range c.list("securityGroups") {
+		if !vpcs[c.a.find(tokenSecurityGroup, id).str("vpcId")] {
+			return c.refusal("CreateVpcConnector", "InvalidRequestException", fmt.Sprintf("The security group %s is not in the VPC of the subnets.", id))
+		}
+	}
+	// AR-4
+	for _, other := range c.a.inRegion(tokenConnector, c.Region) {
+		if slices.Equal(slices.Sorted(slices.Values(other.list("securityGroups"))), slices.Sorted(slices.Values(c.list("securityGroups")))) {
+			return c.refusal("CreateVpcConnector", "InvalidRequestException", fmt.Sprintf("The security groups combination provided in the request already exists on existing vpc connector. Existing VPC connector arn: %s, Security Groups: %v", other.str("arn"), c.list("securityGroups")))
+		}
+	}
+	c.ID = c.arn("apprunner", fmt.Sprintf("vpcconnector/%s/1/%s", c.str("vpcConnectorName"), c.ID))
+	c.set("arn", c.ID)
+	c.set("status", "ACTIVE")
+	c.set("vpcConnectorRevision", 1.0)
+	return nil
+}
+
+func makeAutoScaling(c *call) error {
+	// AR-5
+	if c.num("minSize") > c.num("maxSize") {
+		return c.refusal("CreateAutoScalingConfiguration", "InvalidRequestException", fmt.Sprintf("MinSize %v must not be greater than MaxSize %v", c.num("minSize"), c.num("maxSize")))
+	}
+	// AR-1
+	revision := 1.0
+	revisions := 0
+	for _, other := range c.a.inRegion(tokenAutoScaling, c.Region) {
+		if other.str("autoScalingConfigurationName") == c.str("autoScalingConfigurationName") {
+			revisions++
+			revision = max(revision, other.num("autoScalingConfigurationRevision")+1)
+		}
+	}
+	if revisions >= 5 {
+		return c.refusal("CreateAutoScalingConfiguration", "ServiceQuotaExceededException", "You have reached the maximum number of revisions for the auto scaling configuration.")
+	}
+	c.ID = c.arn("apprunner", fmt.Sprintf("autoscalingconfiguration/%s/%v/%s", c.str("autoScalingConfigurationName"), revision, c.ID))
+	c.set("arn", c.ID)
+	c.set("status", "active")
+	c.set("autoScalingConfigurationRevision", revision)
+	c.set("latest", true)
+	return nil
+}
+
+func makeService(c *call) error {
+	// AR-1
+	if n := len(c.a.inRegion(tokenService, c.Region)); n >= 30 {
+		return c.refusal("CreateService", "ServiceQuotaExceededException", "You have reached the maximum number of services.")
+	}
+	// AR-6
+	for _, other := range c.a.inRegion(tokenService, c.Region) {
+		if other.str("serviceName") == c.str("serviceName") {
+			return c.refusal("CreateService", "InvalidRequestException", fmt.Sprintf("Service with the provided name already exists: %s.", c.str("serviceName")))
+		}
+	}
+	if err := checkService(c); err != nil {
+		return err
+	}
+	c.set("serviceId", c.ID)
+	c.ID = c.arn("apprunner", fmt.Sprintf("service/%s/%s", c.str("serviceName"), c.ID))
+	c.set("arn", c.ID)
+	c.set("serviceUrl", "")
+	c.set("status", "OPERATION_IN_PROGRESS")
+	return nil
+}
+
+func checkService(c *call) error {
+	operation := c.kind.create
+	if c.old != nil {
+		operation = c.kind.update
+	}
+	refuse := func(message string) error { return c.refusal(operation, "InvalidRequestException", message) }
+	// AR-3
+	cpu, memory := c.str("instanceConfiguration", "cpu"), c.str("instanceConfiguration", "memory")
+	if cpu != "" && !slices.Contains(sizes[units(cpu)], units(memory)) {
+		return refuse(fmt.Sprintf("The provided combination of Cpu %s and Memory %s is not supported", cpu, memory))
+	}
+	// AR-7
+	for name := range c.dict("sourceConfiguration", "imageRepository", "imageConfiguration", "runtimeEnvironmentVariables") {
+		if name == "PORT" || strings.HasPrefix(name, "AWSAPPRUNNER") {
+			return refuse(fmt.Sprintf("Environment variable %s is reserved", name))
+		}
+	}
+	// AR-8
+	kind, connector := c.str("networkConfiguration", "egressConfiguration", "egressType"), c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn")
+	if (kind == "VPC") != (connector != "") {
+		return refuse("VpcConnectorArn must be given with, and only with, EgressType VPC")
+	}
+	// AR-9
+	if connector != "" {
+		for _, id := range c.a.find(tokenConnector+"#arn", connector).list("subnets") {
+			if c.a.isPublic(id) {
+				return refuse(fmt.Sprintf("the VPC connector's subnet %s is public: its network interfaces get no public address, so nothing would leave it", id))
+			}
+		}
+	}
+	// AR-10
+	access := c.str("sourceConfiguration", "authenticationConfiguration", "accessRoleArn")
+	if access == "" {
+		return refuse("Authentication configuration with an access role is required for an ECR image repository")
+	}
+	if err := c.a.assumable(access, buildPrincipal); err != nil {
+		return refuse("Error in assuming access role " + access)
+	}
+	if role := c.str("instanceConfiguration", "instanceRoleArn"); role != "" {
+		if err := c.a.assumable(role, tasksPrincipal); err != nil {
+			return refuse("Error in assuming instance role " + role)
+		}
+	}
+	return nil
+}
+
+var (
+	vCPU = regexp.MustCompile(`^([0-9.]+) vCPU$`)
+	gb   = regexp.MustCompile(`^([0-9]+|0\.5) GB$`)
+)
+
+// units turns "0.25 vCPU" and "1 GB" into AWS's plain numbers.
+func units(size string) string {
+	for _, form := range []*regexp.Regexp{vCPU, gb} {
+		if m := form.FindStringSubmatch(size); m != nil {
+			var n float64
+			if _, err := fmt.Sscan(m[1], &n); err == nil {
+				return fmt.Sprint(n * 1024)
+			}
+		}
+	}
+	return size
+}
+
+// startService deploys a new service; one that fails stays as CREATE_FAILED. (AR-11)
+func startService(ctx context.Context, c *call) error {
+	host, err := c.a.deploy(ctx, c)
+	c.a.mu.Lock()
+	defer c.a.mu.Unlock()
+	c.set("serviceUrl", host)
+	if err != nil {
+		c.set("status", "CREATE_FAILED")
+		return fmt.Errorf("waiting for completion: unexpected state 'CREATE_FAILED', wanted target 'RUNNING'. last error: %w", err)
+	}
+	c.set("status", "RUNNING")
+	return nil
+}
+
+// updateService deploys a change. One that fails is rolled back, and the provider does not notice. (AR-12)
+func updateService(ctx context.Context, c *call) error {
+	_, err := c.a.deploy(ctx, c)
+	c.a.mu.Lock()
+	defer c.a.mu.Unlock()
+	if err == nil {
+		c.set("status", "RUNNING")
+		return nil
+	}
+	if c.str("status") == "CREATE_FAILED" {
+		return fmt.Errorf("waiting for completion: unexpected state 'CREATE_FAILED', wanted target 'RUNNING'. last error: %w", err)
+	}
+	outputs := c.State
+	c.Inputs, c.State = c.old, stateOf(c.old)
+	for name := range c.kind.Outputs {
+		c.State[resource.PropertyKey(name)] = outputs[resource.PropertyKey(name)]
+	}
+	c.a.runtime.Event(c.ID, fmt.Sprintf("Service update failed and was rolled back: %v", err))
+	return nil
+}
+
+func (a *Account) deploy(ctx context.Context, c *call) (string, error) {
+	revision, err := a.revision(c)
+	if err != nil {
+		return "", err
+	}
+	return a.runtime.Deploy(ctx, revision)
+}
+
+// revision is what the service's instances are started from.
+func (a *Account) revision(c *call) (Service, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	access := c.str("sourceConfiguration", "authenticationConfiguration", "accessRoleArn")
+	image, err := a.pull(access, c.str("sourceConfiguration", "imageRepository", "imageIdentifier"))
+	if err != nil {
+		return Service{}, fmt.Errorf("failed to copy the image from ECR: %w", err)
+	}
+	port := c.str("sourceConfiguration", "imageRepository", "imageConfiguration", "port")
+	if port == "" {
+		port = "8080"
+	}
+	// AR-13
+	if image.Platform != "linux/amd64" {
+		return Service{}, fmt.Errorf("exec format error (the image is for %s, App Runner runs linux/amd64); Health check failed on port '%s'. Check your configured port number. For more information, read the application logs", image.Platform, port)
+	}
+	scaling := a.find(tokenAutoScaling+"#arn", c.str("autoScalingConfigurationArn"))
+	instances := 1
+	if scaling != nil {
+		instances = int(scaling.num("minSize"))
+	}
+	return Service{
+		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Image: image, Port: port, Instances: instances,
+		Environment: c.dict("sourceConfiguration", "imageRepository", "imageConfiguration", "runtimeEnvironmentVariables"),
+		RoleARN:     c.str("instanceConfiguration", "instanceRoleArn"),
+		Health: HealthCheck{
+			Protocol: c.str("healthCheckConfiguration", "protocol"), Path: c.str("healthCheckConfiguration", "path"),
+			Interval: int(c.num("healthCheckConfiguration", "interval")), Timeout: int(c.num("healthCheckConfiguration", "timeout")),
+			Healthy: int(c.num("healthCheckConfiguration", "healthyThreshold")), Unhealthy: int(c.num("healthCheckConfiguration", "unhealthyThreshold")),
+		},
+		Databases: a.reachable(c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn")),
+	}, nil
+}
+
+// reachable are the database endpoints in a connector's VPC whose security groups let the connector's in. (AR-14)
+func (a *Account) reachable(connectorARN string) []string {
+	connector := a.find(tokenConnector+"#arn", connectorARN)
+	if connector == nil {
+		return nil
+	}
+	vpc := a.find(tokenSubnet, connector.list("subnets")[0]).str("vpcId")
+	var endpoints []string
+	for _, cluster := range a.of(tokenCluster) {
+		group := a.find(tokenSubnetGroup, cluster.str("dbSubnetGroupName"))
+		if group == nil || group.str("vpcId") != vpc {
+			continue
+		}
+		if a.admitted(connector.list("securityGroups"), cluster.list("vpcSecurityGroupIds"), cluster.num("port")) {
+			endpoints = append(endpoints, cluster.str("endpoint"))
+		}
+	}
+	return endpoints
+}
+
+// admitted says whether members of one set of security groups may open a connection to members of another.
+func (a *Account) admitted(from, to []string, port float64) bool {
+	passes := func(token string, own, peers []string) bool {
+		for _, rule := range a.of(token) {
+			open := rule.str("ipProtocol") == "-1" || (rule.str("ipProtocol") == "tcp" && rule.num("fromPort") <= port && port <= rule.num("toPort"))
+			peer := slices.Contains(peers, rule.str("referencedSecurityGroupId")) || rule.str("cidrIpv4") != ""
+			if slices.Contains(own, rule.str("securityGroupId")) && open && peer {
+				return true
+			}
+		}
+		return false
+	}
+	return passes(tokenEgressRule, from, to) && passes(tokenIngressRule, to, from)
+}

@@ -1,0 +1,53 @@
+package account
+
+import "context"
+
+// A Runtime runs what the resources of an account stand for.
+type Runtime interface {
+	// StartDatabase starts a cluster's PostgreSQL; it answers when it accepts connections.
+	StartDatabase(context.Context, Database) error
+	// StopDatabase stops a cluster's PostgreSQL and forgets its data; a cluster without one is no error.
+	StopDatabase(ctx context.Context, cluster string) error
+	// Deploy starts new instances of a service, waits until they are healthy, turns the traffic to them and
+	// stops the old ones. When they do not become healthy the old ones stay. The host under which the
+	// service is reached (host:port) is the same for every deployment of one ARN, and is answered with an error too.
+	Deploy(context.Context, Service) (host string, err error)
+	// Event takes a line of the service's own log, for people.
+	Event(arn, text string)
+	// Remove stops a service for good.
+	Remove(ctx context.Context, arn string) error
+}
+
+// A Database is a cluster with at least one instance.
+type Database struct {
+	Cluster, Endpoint string
+	Port              int
+	Name              string // of the first database; empty for none
+	User, Password    string
+}
+
+// A Service is one revision of an App Runner service.
+type Service struct {
+	ARN, Name, Region string
+	Image             Image
+	Port              string
+	Environment       map[string]string
+	RoleARN           string // whose credentials the instances get; empty for none
+	Instances         int
+	Health            HealthCheck
+	// Databases are the endpoints that the service's network reaches.
+	Databases []string
+}
+
+// A HealthCheck is App Runner's, times in seconds.
+type HealthCheck struct {
+	Protocol, Path                        string
+	Interval, Timeout, Healthy, Unhealthy int
+}
+
+// An Image is what a registry holds under a digest.
+type Image struct {
+	Digest, Platform string
+	// Program is the path of the executable that the image starts.
+	Program string
+}

@@ -1,0 +1,163 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+
+	"example.com/todo/rehearsal/account"
+)
+
+// Build makes the image's program the way the Dockerfile does: from a copy of what the context lets through, with
+// service/build.sh, which holds the flags for both. It is built for this machine, which has to run it; the
+// image's digest covers the program, the Dockerfile and the platform that was asked for. Programs are kept under dir.
+func Build(dir string) Builder {
+	return func(ctx context.Context, buildContext string, args map[string]string, platform string) (account.Image, error) {
+		workspace, err := os.MkdirTemp(dir, "context-")
+		if err != nil {
+			return account.Image{}, fmt.Errorf("make a folder for the build context: %w", err)
+		}
+		defer func() { _ = os.RemoveAll(workspace) }()
+		if err := copyContext(buildContext, workspace); err != nil {
+			return account.Image{}, fmt.Errorf("copy the build context %s: %w", buildContext, err)
+		}
+		program := filepath.Join(workspace, "todo")
+		command := exec.CommandContext(ctx, "sh", filepath.Join(workspace, "service", "build.sh"), program)
+		command.Env = append(os.Environ(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+		for name, value := range args {
+			command.Env = append(command.Env, name+"="+value)
+		}
+		var output bytes.Buffer
+		command.Stdout, command.Stderr = &output, &output
+		if err := command.Run(); err != nil {
+			return account.Image{}, fmt.Errorf("service/build.sh: %w\n%s", err, output.String())
+		}
+		recipe, err := os.ReadFile(filepath.Join(buildContext, "Dockerfile"))
+		if err != nil {
+			return account.Image{}, fmt.Errorf("read the Dockerfile: %w", err)
+		}
+		binary, err := os.ReadFile(program)
+		if err != nil {
+			return account.Image{}, fmt.Errorf("read the built program: %w", err)
+		}
+		hash := sha256.New()
+		fmt.Fprintf(hash, "%s\x00%s\x00%s", platform, recipe, binary)
+		digest := hex.EncodeToString(hash.Sum(nil))
+		kept := filepath.Join(dir, "todo-"+digest)
+		if err := os.Rename(program, kept); err != nil {
+			return account.Image{}, fmt.Errorf("keep the built program: %w", err)
+		}
+		return account.Image{Digest: "sha256:" + digest, Platform: platform, Program: kept}, nil
+	}
+}
+
+// hashContext is the digest of all files that a build may read, with their names and modes, and of the Dockerfile.
+func hashContext(buildContext, dockerfile string) (string, error) {
+	hash := sha256.New()
+	add := func(name string, mode fs.FileMode, path string) error {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		fmt.Fprintf(hash, "%s\x00%o\x00", name, mode.Perm())
+		_, err = io.Copy(hash, file)
+		return err
+	}
+	if err := add("Dockerfile", 0, dockerfile); err != nil {
+		return "", err
+	}
+	if err := walkContext(buildContext, add); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+func copyContext(from, to string) error {
+	return walkContext(from, func(name string, mode fs.FileMode, path string) error {
+		target := filepath.Join(to, name)
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, data, mode.Perm())
+	})
+}
+
+// walkContext calls visit for each regular file that .dockerignore lets into the build context, in order.
+// https://docs.docker.com/build/concepts/context/#dockerignore-files
+func walkContext(root string, visit func(name string, mode fs.FileMode, path string) error) error {
+	patterns, err := readIgnore(filepath.Join(root, ".dockerignore"))
+	if err != nil {
+		return err
+	}
+	matcher, err := patternmatcher.New(patterns)
+	if err != nil {
+		return fmt.Errorf("read .dockerignore: %w", err)
+	}
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil || name == "." {
+			return err
+		}
+		ignored, err := matcher.MatchesOrParentMatches(filepath.ToSlash(name))
+		if err != nil {
+			return fmt.Errorf("match %s against .dockerignore: %w", name, err)
+		}
+		if entry.IsDir() {
+			if ignored && !mayHoldExceptions(matcher, name) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if ignored || !entry.Type().IsRegular() {
+			return nil
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		return visit(filepath.ToSlash(name), info.Mode(), path)
+	})
+}
+
+// mayHoldExceptions says whether a later "!pattern" may bring back something below an ignored folder.
+func mayHoldExceptions(matcher *patternmatcher.PatternMatcher, folder string) bool {
+	for _, pattern := range matcher.Patterns() {
+		if pattern.Exclusion() && (strings.HasPrefix(pattern.String()+"/", folder+"/") || strings.HasPrefix(pattern.String(), "**")) {
+			return true
+		}
+	}
+	return false
+}
+
+func readIgnore(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return ignorefile.ReadAll(file)
+}

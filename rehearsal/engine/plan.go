@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// A Plan is what a preview says it would do, as `pulumi preview --json` prints it.
+type Plan struct {
+	Steps       []Step         `json:"steps"`
+	Diagnostics []Diagnostic   `json:"diagnostics"`
+	Summary     map[string]int `json:"changeSummary"`
+}
+
+// A Step is what would happen to one resource.
+type Step struct {
+	Op             string   `json:"op"`
+	URN            string   `json:"urn"`
+	DiffReasons    []string `json:"diffReasons"`
+	ReplaceReasons []string `json:"replaceReasons"`
+	NewState       *State   `json:"newState"`
+}
+
+// A State is a resource in a plan.
+type State struct {
+	Type   string         `json:"type"`
+	Inputs map[string]any `json:"inputs"`
+}
+
+// A Diagnostic is what the engine or the program says.
+type Diagnostic struct {
+	URN      string `json:"urn"`
+	Message  string `json:"message"`
+	Severity string `json:"severity"`
+}
+
+// Changes lists what is not "same", each as "op type name", sorted. An empty preview has none.
+func (p Plan) Changes() []string {
+	var changes []string
+	for _, step := range p.Steps {
+		if step.Op != "same" && step.Op != "read" {
+			changes = append(changes, step.Op+" "+step.Type()+" "+step.Name())
+		}
+	}
+	sort.Strings(changes)
+	return changes
+}
+
+// Type is the resource's type token, out of its URN.
+func (s Step) Type() string {
+	parts := strings.Split(s.URN, "::")
+	if len(parts) != 4 {
+		return s.URN
+	}
+	types := strings.Split(parts[2], "$")
+	return types[len(types)-1]
+}
+
+// Name is the resource's logical name, out of its URN.
+func (s Step) Name() string {
+	return s.URN[strings.LastIndex(s.URN, "::")+2:]
+}
+
+func (p Plan) complaints() string {
+	var lines []string
+	for _, d := range p.Diagnostics {
+		if d.Severity == "error" {
+			lines = append(lines, fmt.Sprintf("%s%s", d.URN, "\n  "+strings.TrimSpace(d.Message)))
+		}
+	}
+	return strings.Join(lines, "\n")
+}

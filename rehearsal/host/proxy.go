@@ -1,0 +1,146 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+)
+
+// A Proxy passes TCP connections on and can stall or cut them, as a database that falls asleep or restarts does.
+type Proxy struct {
+	// Addr is where it listens.
+	Addr string
+
+	target   string
+	listener net.Listener
+	done     sync.WaitGroup
+
+	mu      sync.Mutex
+	conns   map[net.Conn]bool
+	gate    chan struct{} // closed while connections are let through
+	refuses bool
+	closed  bool
+}
+
+func newProxy(target string) (*Proxy, error) {
+	listener, err := net.Listen("tcp4", loopback+":0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the database proxy: %w", err)
+	}
+	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, conns: map[net.Conn]bool{}, gate: make(chan struct{})}
+	close(p.gate)
+	p.done.Go(p.accept)
+	return p, nil
+}
+
+// Stall accepts new connections but passes nothing on until Pass.
+func (p *Proxy) Stall() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.gate:
+		p.gate = make(chan struct{})
+	default:
+	}
+}
+
+// Refuse cuts all connections and ends new ones at once until Pass.
+func (p *Proxy) Refuse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuses = true
+	for conn := range p.conns {
+		_ = conn.Close() // its copying ends, which is the purpose
+	}
+}
+
+// Pass lets connections through, those that wait included.
+func (p *Proxy) Pass() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuses = false
+	select {
+	case <-p.gate:
+	default:
+		close(p.gate)
+	}
+}
+
+// Connections counts the open ones.
+func (p *Proxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns)
+}
+
+func (p *Proxy) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		if !p.add(conn) {
+			_ = conn.Close()
+			continue
+		}
+		p.done.Go(func() {
+			p.pass(conn)
+			p.remove(conn)
+		})
+	}
+}
+
+func (p *Proxy) add(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refuses || p.closed {
+		return false
+	}
+	p.conns[conn] = true
+	return true
+}
+
+func (p *Proxy) remove(conn net.Conn) {
+	_ = conn.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, conn)
+}
+
+func (p *Proxy) pass(client net.Conn) {
+	p.mu.Lock()
+	gate := p.gate
+	p.mu.Unlock()
+	<-gate
+	server, err := net.Dial("tcp4", p.target)
+	if err != nil {
+		return
+	}
+	// Either side's end ends the other.
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{server, client}, {client, server}} {
+		both.Go(func() {
+			_, _ = io.Copy(way[0], way[1])
+			_ = way[0].Close()
+			_ = way[1].Close()
+		})
+	}
+	both.Wait()
+}
+
+func (p *Proxy) close() error {
+	err := p.listener.Close()
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.Refuse()
+	p.Pass()
+	p.Refuse()
+	p.done.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,167 @@
+// Command rehearsal deploys this repository's stacks without an AWS account: the real Pulumi engine runs the
+// unchanged program against a simulated account, and what the account declares really runs on this machine.
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"example.com/todo/infra/output"
+
+	"example.com/todo/rehearsal/engine"
+	"example.com/todo/rehearsal/stage"
+)
+
+const usage = `usage:
+  go run ./rehearsal up      [--stack dev] [--once]   deploy, print the outputs, stay until Ctrl-C
+  go run ./rehearsal preview [--stack dev]            show what a first deployment would make
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err error) {
+	if len(args) == 0 {
+		return errors.New(usage)
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	flags.SetOutput(out)
+	name := flags.String("stack", "dev", "the `stack` to deploy; Pulumi.STACK.yaml configures it")
+	once := flags.Bool("once", false, "take everything down as soon as the service has answered")
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unknown argument %q\n%s", flags.Arg(0), usage)
+	}
+	act := map[string]func(*session) error{
+		"up":      func(s *session) error { return s.up(*once) },
+		"preview": func(s *session) error { return s.stack.Preview(s.ctx, s.out) },
+	}[args[0]]
+	if act == nil {
+		return fmt.Errorf("unknown command %q\n%s", args[0], usage)
+	}
+
+	here, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the repository: %w", err)
+	}
+	root, err := stage.Root(here)
+	if err != nil {
+		return err
+	}
+	opened, err := stage.Open(ctx, root, out)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	stack, err := opened.Stack(ctx, *name)
+	if err != nil {
+		return err
+	}
+	return act(&session{ctx: ctx, in: in, out: out, stage: opened, stack: stack})
+}
+
+// A session is one run of a command.
+type session struct {
+	ctx   context.Context
+	in    io.Reader
+	out   io.Writer
+	stage *stage.Stage
+	stack *engine.Stack
+}
+
+// up deploys, and deploys again whenever Enter is pressed, until it is interrupted.
+func (s *session) up(once bool) error {
+	if err := s.deploy(); err != nil || once {
+		return err
+	}
+	fmt.Fprint(s.out, "\nEnter deploys again what has changed; Ctrl-C takes everything down.\n")
+	enter := make(chan struct{})
+	go func() {
+		for lines := bufio.NewScanner(s.in); lines.Scan(); {
+			enter <- struct{}{}
+		}
+	}()
+	for {
+		select {
+		case <-enter:
+			// A mistake in what is being edited is the editor's to mend, not a reason to take the service down.
+			if err := s.deploy(); err != nil && s.ctx.Err() == nil {
+				fmt.Fprintf(s.out, "%v\nWhat ran before still runs. Enter tries again.\n", err)
+			}
+		case <-s.ctx.Done():
+			fmt.Fprintln(s.out, "taking everything down")
+			return nil
+		}
+	}
+}
+
+func (s *session) deploy() error {
+	started := time.Now()
+	fmt.Fprintf(s.out, "pulumi up of stack %s (compiling the program takes minutes the first time)\n", s.stack.Name)
+	if err := s.stack.Up(s.ctx, s.out); err != nil {
+		return err
+	}
+	outputs, err := s.stack.Outputs(s.ctx)
+	if err != nil {
+		return err
+	}
+	tasks := outputs[output.URL] + "/api/v1/tasks"
+	status, err := s.ask(tasks)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "\nStack %s stands after %s; GET %s answered %s.\n\n", s.stack.Name, time.Since(started).Round(time.Second), tasks, status)
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		fmt.Fprintf(s.out, "  %-18s %s\n", name, outputs[name])
+	}
+	ca := s.stage.Host.RootCertificates()
+	fmt.Fprintf(s.out, "\nTry it:\n  curl --cacert %s %s -H 'Content-Type: application/json' -d '{\"title\":\"buy milk\"}'\n  curl --cacert %s %s\n", ca, tasks, ca, tasks)
+	return nil
+}
+
+// ask sends one request as a client would.
+func (s *session) ask(url string) (string, error) {
+	pem, err := os.ReadFile(s.stage.Host.RootCertificates())
+	if err != nil {
+		return "", fmt.Errorf("read the root certificate: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(s.ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", fmt.Errorf("ask the service: %w", err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("ask the service: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+		return "", errors.Join(fmt.Errorf("GET %s answered %s: %s", url, response.Status, body), err)
+	}
+	return response.Status, nil
+}

@@ -1,0 +1,94 @@
+// Package stage sets a rehearsal up: one simulated account on one machine, served to the engine as its providers, with
+// any number of stacks beside one another.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"example.com/todo/rehearsal/docker"
+	"example.com/todo/rehearsal/engine"
+	"example.com/todo/rehearsal/host"
+	"example.com/todo/rehearsal/provider"
+)
+
+// The provider versions that the account was modelled on; infra/go.mod pins the SDKs of the same.
+const (
+	awsVersion    = "6.83.2"
+	dockerVersion = "4.10.0"
+)
+
+// A Stage is a place where stacks are deployed. Close it.
+type Stage struct {
+	// Host runs what the stacks declare.
+	Host *host.Host
+
+	root    string
+	tools   engine.Tools
+	servers map[string]*provider.Server
+}
+
+// Root finds the repository that dir is in, by its Pulumi.yaml.
+func Root(dir string) (string, error) {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, "Pulumi.yaml")); err == nil {
+			return at, nil
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("look for Pulumi.yaml: %w", err)
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("no Pulumi.yaml in %s or above it: run this inside the repository", dir)
+		}
+	}
+}
+
+// Open sets a stage up for the repository at root. Progress goes to log.
+func Open(ctx context.Context, root string, log io.Writer) (*Stage, error) {
+	tools, err := engine.FindTools(ctx, root, log)
+	if err != nil {
+		return nil, err
+	}
+	h, err := host.New(log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stage{Host: h, root: root, tools: tools, servers: map[string]*provider.Server{}}
+	images, err := h.Folder("images")
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	builder := &docker.Docker{Program: filepath.Join(root, "infra"), Registry: h.Account, Build: docker.Build(images)}
+	for _, p := range []struct {
+		name, version string
+		cloud         provider.Cloud
+	}{{"aws", awsVersion, h.Account}, {"docker", dockerVersion, builder}} {
+		server, err := provider.Serve(p.name, p.version, p.cloud)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		s.servers[p.name] = server
+	}
+	return s, nil
+}
+
+// Stack makes an empty stack of the repository's project on this stage.
+func (s *Stage) Stack(ctx context.Context, name string) (*engine.Stack, error) {
+	dir, err := s.Host.Folder("stack-" + name)
+	if err != nil {
+		return nil, err
+	}
+	return engine.NewStack(ctx, s.tools, s.root, name, dir, provider.Attach(s.servers))
+}
+
+// Close ends everything that runs on the stage and removes what it wrote.
+func (s *Stage) Close() error {
+	var problems []error
+	for _, server := range s.servers {
+		problems = append(problems, server.Close())
+	}
+	return errors.Join(append(problems, s.Host.Close())...)
+}
