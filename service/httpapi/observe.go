@@ -22,7 +22,7 @@ const (
 func (s *Server) observe(c *fiber.Ctx) error {
 	start := time.Now()
 	s.prepare(c)
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	ctx, cancel := context.WithTimeout(s.requests, requestTimeout)
 	defer cancel()
 	c.SetUserContext(ctx)
 

@@ -24,6 +24,9 @@ const (
 	// idleTimeout is longer than the 60 s of the usual load balancer, so that it closes
 	// first and never meets a connection that has just gone.
 	idleTimeout = 75 * time.Second
+	// lastCall is what requests get to end when the server stops. Those that still wait
+	// for the database are then told that it is unavailable.
+	lastCall = 4 * time.Second
 
 	// maxBody is what a task may need; hardMaxBody is what is read at all. Between the
 	// two the client gets its answer before the connection closes under its sending.
@@ -60,11 +63,15 @@ type Config struct {
 type Server struct {
 	cfg Config
 	app *fiber.App
+	// requests ends those under way; see Shutdown.
+	requests       context.Context
+	cancelRequests context.CancelFunc
 }
 
 // New makes a server that is not listening yet.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg}
+	s.requests, s.cancelRequests = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
 		AppName:               "todo",
 		DisableStartupMessage: true,
@@ -105,6 +112,8 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Shutdown stops accepting, and waits for the requests under way while ctx lasts.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.cancelRequests()
+	defer time.AfterFunc(lastCall, s.cancelRequests).Stop()
 	if err := s.app.ShutdownWithContext(ctx); err != nil {
 		return fmt.Errorf("wait for the requests under way: %w", err)
 	}

@@ -295,8 +295,8 @@ func (s *Server) awaitAnswer(ctx context.Context, p *process) error {
 func (s *Server) settings(port string) map[string]string {
 	settings := map[string]string{
 		"listen_addresses": loopback, "port": port, "unix_socket_directories": "",
-		// Nothing here has to survive the machine.
-		"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+		// Nothing here has to survive the machine's crash; all of it survives Kill.
+		"fsync": "off", "full_page_writes": "off",
 		"shared_buffers": "32MB", "timezone": "UTC", "log_timezone": "UTC",
 	}
 	if s.options.CertFile != "" {

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"example.com/todo/service/postgres"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestReadConfig(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		env  env
+		want config
+	}{
+		{
+			name: "a laptop",
+			env:  env{envDatabaseURL: "postgres://u:p@localhost/todo"},
+			want: config{port: 8080, database: postgres.Config{URL: "postgres://u:p@localhost/todo", MaxConns: 10}},
+		},
+		{
+			name: "AWS, the rest from the secret",
+			env:  env{envSecretName: "s", envRegion: "eu-west-1"},
+			want: config{port: 8080, database: postgres.Config{MaxConns: 10}, secretName: "s", region: "eu-west-1"},
+		},
+		{
+			name: "everything",
+			env: env{
+				envPort: "9000", envLogLevel: "warn", envSecretName: "s", envRegion: "eu-west-1", envDatabaseHost: "db",
+				envDatabasePort: "5433", envDatabaseName: "todo", envDatabaseHostAddr: "127.0.0.1:6000", envDatabaseMaxConns: "3",
+			},
+			want: config{
+				port: 9000, logLevel: slog.LevelWarn, secretName: "s", region: "eu-west-1",
+				database: postgres.Config{Host: "db", Port: 5433, Name: "todo", HostAddr: "127.0.0.1:6000", MaxConns: 3},
+			},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := readConfig(tc.env.get)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(plain(tc.want), plain(got)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// plain makes a config comparable and its URL visible.
+func plain(c config) map[string]any {
+	return map[string]any{
+		"port": c.port, "level": c.logLevel.String(), "secret": c.secretName, "region": c.region,
+		"url": string(c.database.URL), "host": c.database.Host, "dbport": c.database.Port,
+		"name": c.database.Name, "addr": c.database.HostAddr, "conns": c.database.MaxConns,
+	}
+}
+
+func TestReadConfigReportsEverythingAtOnce(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		env  env
+		want []string // all lines of the error
+	}{
+		{"nothing", env{}, []string{
+			`AWS_SECRET_NAME="" must name the database's secret, or DATABASE_URL be a whole DSN`,
+			`AWS_REGION="" must name the region of the secret, unless DATABASE_URL is set`,
+		}},
+		{"both ways", env{envDatabaseURL: "postgres://u:hunter2@h/d", envDatabaseHost: "h", envSecretName: "s"}, []string{
+			`AWS_SECRET_NAME="s" must not be set beside DATABASE_URL`,
+			`DATABASE_HOST="h" must not be set beside DATABASE_URL`,
+		}},
+		{"malformed", env{
+			envPort: "0", envDatabasePort: "70000", envDatabaseMaxConns: "none", envLogLevel: "loud",
+			envDatabaseHostAddr: "localhost:1", envSecretName: "s", envRegion: "eu-west-1",
+		}, []string{
+			`PORT="0" must be a number from 1 to 65535`,
+			`LOG_LEVEL="loud" must be debug, info, warn or error`,
+			`DATABASE_PORT="70000" must be a number from 1 to 65535`,
+			`DATABASE_HOSTADDR="localhost:1" must be ip:port`,
+			`DATABASE_MAX_CONNS="none" must be a whole number of at least 1`,
+		}},
+		{"a URL's password stays hidden", env{envDatabaseURL: "postgres://u:hunter2@h:port/d"}, []string{
+			`DATABASE_URL=[REDACTED] must be a PostgreSQL URL or keyword=value string`,
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := readConfig(tc.env.get)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if diff := cmp.Diff(tc.want, strings.Split(err.Error(), "\n")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,276 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/todo/service/credentials"
+	"example.com/todo/service/postgres"
+	"example.com/todo/service/postgres/postgrestest"
+	"example.com/todo/service/task"
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+)
+
+// open gives a database that is closed, and has left no goroutine, after the test.
+func open(t *testing.T, dsn string) *postgres.DB {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	db, err := postgres.Open(postgres.Config{URL: credentials.Secret(dsn), MaxConns: 2}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		goleak.VerifyNone(t, before)
+	})
+	return db
+}
+
+func ask(t *testing.T, dsn, sql string) (answer int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(t.Context(), sql).Scan(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+func TestTasks(t *testing.T) {
+	store := open(t, postgrestest.Database(t)).Tasks()
+	ctx := t.Context()
+
+	if got, err := store.List(ctx, 10); err != nil || got == nil || len(got) != 0 {
+		t.Errorf("an empty list: %#v, %v", got, err)
+	}
+	var made []task.Task
+	for i := range 3 {
+		m, err := store.Create(ctx, task.Draft{Title: fmt.Sprintf(" task %d'; -- ", i), Completed: i == 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := store.Get(ctx, m.ID); err != nil || got != m {
+			t.Errorf("got %+v, %v, made %+v", got, err, m)
+		}
+		made = append(made, m)
+	}
+	got, err := store.List(ctx, 2)
+	if diff := cmp.Diff([]task.Task{made[2], made[1]}, got); err != nil || diff != "" {
+		t.Errorf("newest two: %v (-want +got):\n%s", err, diff)
+	}
+
+	replaced, err := store.Replace(ctx, made[1].ID, task.Draft{Title: "new"})
+	want := task.Task{ID: made[1].ID, Title: "new", CreatedAt: made[1].CreatedAt, UpdatedAt: replaced.UpdatedAt}
+	if err != nil || replaced != want || !replaced.UpdatedAt.After(want.CreatedAt) {
+		t.Errorf("replaced: %+v, %v, want %+v", replaced, err, want)
+	}
+	if err := store.Delete(ctx, made[0].ID); err != nil {
+		t.Error(err)
+	}
+	got, err = store.List(ctx, 10)
+	if diff := cmp.Diff([]task.Task{made[2], replaced}, got); err != nil || diff != "" {
+		t.Errorf("left: %v (-want +got):\n%s", err, diff)
+	}
+
+	_, getErr := store.Get(ctx, made[0].ID)
+	_, replaceErr := store.Replace(ctx, made[0].ID, task.Draft{Title: "x"})
+	for name, err := range map[string]error{"get": getErr, "replace": replaceErr, "delete": store.Delete(ctx, made[0].ID)} {
+		if !errors.Is(err, task.ErrNotFound) {
+			t.Errorf("%s what is not there: %v", name, err)
+		}
+	}
+	var invalid *task.InvalidError
+	_, createErr := store.Create(ctx, task.Draft{Title: " "})
+	_, replaceErr = store.Replace(ctx, made[2].ID, task.Draft{Title: "a\x00"})
+	for name, err := range map[string]error{"create": createErr, "replace": replaceErr} {
+		if !errors.As(err, &invalid) {
+			t.Errorf("%s what is invalid: %v", name, err)
+		}
+	}
+}
+
+func TestManyInstancesMigrateAtOnce(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		db := open(t, dsn)
+		wg.Go(func() {
+			if _, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := ask(t, dsn, "SELECT count(*) FROM tasks"); n != 8 {
+		t.Errorf("%d tasks of 8", n)
+	}
+	if n := ask(t, dsn, "SELECT count(*) FROM (SELECT version_id FROM goose_db_version GROUP BY 1 HAVING count(*) > 1) AS twice"); n != 0 {
+		t.Errorf("%d migrations were applied twice", n)
+	}
+	if n := ask(t, dsn, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"); n != 0 {
+		t.Errorf("%d advisory locks are still held", n)
+	}
+}
+
+// During a deployment the old version runs on the new one's schema, and may be
+// started again on it.
+func TestANewerSchemaIsAccepted(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	old := open(t, dsn)
+	made, err := old.Tasks().Create(t.Context(), task.Draft{Title: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), `ALTER TABLE tasks ADD COLUMN priority int NOT NULL DEFAULT 0;
+		INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)`); err != nil {
+		t.Fatal(err)
+	}
+	for name, db := range map[string]*postgres.DB{"running": old, "restarted": open(t, dsn)} {
+		if got, err := db.Tasks().Get(t.Context(), made.ID); err != nil || got != made {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if _, err := db.Tasks().Replace(t.Context(), made.ID, task.Draft{Title: made.Title}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		made, err = db.Tasks().Get(t.Context(), made.ID)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The request gives up, the wake-up goes on: one connection, no second try.
+func TestConnectingOutlivesTheRequestThatBeganIt(t *testing.T) {
+	dsn, door := behindDoor(t, postgrestest.Database(t))
+	db := open(t, dsn)
+	impatient, cancel := context.WithCancel(t.Context())
+	listed := make(chan error)
+	go func() { _, err := db.Tasks().List(impatient, 1); listed <- err }()
+	<-door.knocked
+	cancel()
+	var unavailable *task.UnavailableError
+	if err := <-listed; !errors.As(err, &unavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("the impatient request got %v", err)
+	}
+	close(door.open)
+	if err := db.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := door.knocks.Load(); n != 1 {
+		t.Errorf("%d connections were opened", n)
+	}
+}
+
+func TestAQueryEndsWithItsRequest(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	db := open(t, dsn)
+	made, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "BEGIN; SELECT * FROM tasks FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	var unavailable *task.UnavailableError
+	if err := db.Tasks().Delete(ctx, made.ID); !errors.As(err, &unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a delete of a locked row got %v", err)
+	}
+	if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenRefusesABadURLWithoutQuotingIt(t *testing.T) {
+	_, err := postgres.Open(postgres.Config{URL: "postgres://u:hunter2@h:x/d", MaxConns: 1}, slog.New(slog.DiscardHandler))
+	if err == nil || err.Error() != "database URL must be a PostgreSQL URL or keyword=value string" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// door is a way to the database that can be shut: who knocks is let in, and waits.
+type door struct {
+	knocked chan struct{} // closed by the first
+	knocks  atomic.Int32
+	open    chan struct{} // close it to let everyone through
+}
+
+// behindDoor gives the URL that leads through the door.
+func behindDoor(t *testing.T, dsn string) (string, *door) {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &door{knocked: make(chan struct{}), open: make(chan struct{})}
+	server := u.Host
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if d.knocks.Add(1) == 1 {
+				close(d.knocked)
+			}
+			wg.Go(func() { d.pass(in, server) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		wg.Wait()
+	})
+	u.Host = l.Addr().String()
+	return u.String(), d
+}
+
+// pass copies both ways until either side ends.
+func (d *door) pass(in net.Conn, server string) {
+	defer in.Close()
+	<-d.open
+	out, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(out, in)
+		out.Close()
+	}()
+	_, _ = io.Copy(in, out)
+	in.Close()
+	<-done
+}
