@@ -116,10 +116,10 @@ var databases = []*kind{
 				"preferredBackupWindow":            {Kind: schema.String, Computed: true, Check: []schema.Rule{schema.Match(backupWindow, "must satisfy the format of hh24:mi-hh24:mi")}},
 				"preferredMaintenanceWindow":       {Kind: schema.String, Computed: true, Check: []schema.Rule{schema.Match(maintenanceWindow, "must satisfy the format of ddd:hh24:mi-ddd:hh24:mi")}},
 				"copyTagsToSnapshot":               {Kind: schema.Bool, Default: false},
-				"deletionProtection":               {Kind: schema.Bool, Computed: true},
+				"deletionProtection":               {Kind: schema.Bool},
 				"skipFinalSnapshot":                {Kind: schema.Bool, Default: false},
 				"applyImmediately":                 {Kind: schema.Bool, Computed: true},
-				"iamDatabaseAuthenticationEnabled": {Kind: schema.Bool, Computed: true},
+				"iamDatabaseAuthenticationEnabled": {Kind: schema.Bool},
 				"finalSnapshotIdentifier": {Kind: schema.String, Check: []schema.Rule{
 					schema.Match(`^[0-9A-Za-z-]+$`, "only alphanumeric characters and hyphens allowed"), schema.Never(`--`, "cannot contain two consecutive hyphens"), schema.Never(`-$`, "cannot end in a hyphen")}},
 			}),
@@ -228,7 +228,7 @@ func makeCluster(c *call) error {
 	}
 	number := c.ID
 	c.ID = c.str("clusterIdentifier")
-	for name, value := range map[string]any{"port": 5432.0, "engineVersion": engineVersions[2], "deletionProtection": false, "storageEncrypted": false, "databaseName": ""} {
+	for name, value := range map[string]any{"port": 5432.0, "engineVersion": engineVersions[2], "storageEncrypted": false, "databaseName": ""} {
 		if c.at(name).IsNull() {
 			c.set(name, value)
 		}

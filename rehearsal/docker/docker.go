@@ -49,7 +49,9 @@ var image = &schema.Type{
 			"builderVersion": {Kind: schema.String, Default: "BuilderBuildKit", Check: []schema.Rule{schema.OneOf("BuilderV1", "BuilderBuildKit")}},
 		}},
 		"registry": {Kind: schema.Object, Required: true, Fields: schema.Properties{
-			"server": text, "username": text, "password": text,
+			"server": text,
+			// A registry's password changes all the time and is no reason to build again.
+			"username": {Kind: schema.String, Silent: true}, "password": {Kind: schema.String, Silent: true},
 		}},
 		"skipPush":       {Kind: schema.Bool, Default: false},
 		"buildOnPreview": {Kind: schema.Bool, Default: false},

@@ -36,7 +36,10 @@ func (t *Type) Diff(olds, news resource.PropertyMap) Change {
 		if strings.HasPrefix(path, tagsAllKey) && difference.Changed(tagsKey) {
 			continue
 		}
-		if t.replaces(path) {
+		if t.some(path, func(p Property) bool { return p.Silent }) {
+			continue
+		}
+		if t.some(path, func(p Property) bool { return p.Replaces }) {
 			diff.Kind = diff.Kind.AsReplace()
 			change.Replaces = append(change.Replaces, path)
 		}
@@ -50,7 +53,8 @@ func (t *Type) Diff(olds, news resource.PropertyMap) Change {
 	return change
 }
 
-func (t *Type) replaces(path string) bool {
+// some says whether a property on the path from the resource to the changed value is so.
+func (t *Type) some(path string, so func(Property) bool) bool {
 	steps, err := resource.ParsePropertyPath(path)
 	if err != nil {
 		return false
@@ -65,7 +69,7 @@ func (t *Type) replaces(path string) bool {
 		if !known {
 			return false
 		}
-		if p.Replaces {
+		if so(p) {
 			return true
 		}
 		fields = p.Fields

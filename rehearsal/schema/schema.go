@@ -41,6 +41,8 @@ type Property struct {
 	Replaces bool
 	// Computed says that the cloud fills the property in when it is absent, so that its absence is no change.
 	Computed bool
+	// Silent says that a change of it alone is no change.
+	Silent bool
 	// Default is what the provider itself fills in when the property is absent.
 	Default any
 	// Conflicts names properties beside this one that may not be set together with it.
