@@ -39,6 +39,14 @@ func (e engine) docker(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// remove runs a command that clears up, after the test's own context has ended.
+func (e engine) remove(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := e.command(context.Background(), args...).CombinedOutput(); err != nil {
+		t.Errorf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
 // anEngine uses the engine that runs here, else starts one, as root, for this test.
 func anEngine(t *testing.T) engine {
 	t.Helper()
@@ -102,6 +110,10 @@ pid=$!
 cat >/dev/null
 kill "$pid"
 wait "$pid"
+# dockerd leaves its network namespace mounted, and one that was killed its layers too.
+while read -r _ point _; do
+	case $point in "$1"/*) umount "$point" ;; esac
+done </proc/mounts
 tries=0
 until rm -rf "$1" || [ $tries -ge 50 ]; do sleep 0.1; tries=$((tries + 1)); done
 [ ! -e "$1" ]

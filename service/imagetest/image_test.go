@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,12 +28,14 @@ import (
 
 const (
 	root    = "../.." // of the repository, which is the build's context
-	image   = "todo-imagetest"
 	version = "1.2.3-image"
 	tasks   = "/api/v1/tasks"
 	// patience bounds the wait for the container's first answer.
 	patience = 30 * time.Second
 )
+
+// image is unique, because the engine may be shared with another run of this test.
+var image = "todo-imagetest-" + strings.ToLower(rand.Text())
 
 func TestImage(t *testing.T) {
 	if testing.Short() {
@@ -43,7 +47,7 @@ func TestImage(t *testing.T) {
 	}
 	args = append(args, baseImage(t, e, officialGo(t))...)
 	e.docker(t, append(args, root)...)
-	t.Cleanup(func() { e.command(context.Background(), "image", "rm", "--force", image).Run() })
+	t.Cleanup(func() { e.remove(t, "image", "rm", "--force", image) })
 	files, size := layers(t, e)
 	t.Logf("the image is %.2f MB compressed", float64(size)/1e6)
 	if want := []string{"etc/ssl/certs/ca-certificates.crt", "todo"}; !slices.Equal(files, want) {
@@ -51,13 +55,19 @@ func TestImage(t *testing.T) {
 	}
 
 	port := freePort(t)
-	e.docker(t, "run", "--detach", "--name", image, "--network=host", "--read-only", "--cap-drop=ALL",
-		"--security-opt=no-new-privileges", "--env", "PORT="+port, "--env", "DATABASE_URL="+postgrestest.Database(t), image)
+	network, dsn := "--network=host", postgrestest.Database(t)
+	if runtime.GOOS != "linux" { // the engine is in a virtual machine
+		network = "--publish=127.0.0.1:" + port + ":" + port
+		dsn = strings.Replace(dsn, "@127.0.0.1:", "@host.docker.internal:", 1)
+	}
+	e.docker(t, "run", "--detach", "--name", image, network, "--read-only", "--cap-drop=ALL",
+		"--security-opt=no-new-privileges", "--env", "PORT="+port, "--env", "DATABASE_URL="+dsn, image)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("log of the container:\n%s", e.docker(t, "logs", image))
+			out, err := e.command(context.Background(), "logs", image).CombinedOutput()
+			t.Logf("log of the container: %v\n%s", err, out)
 		}
-		e.command(context.Background(), "rm", "--force", image).Run()
+		e.remove(t, "rm", "--force", image)
 	})
 	url := "http://127.0.0.1:" + port
 	awaitOK(t, url+"/")

@@ -32,6 +32,7 @@ func baseImage(t *testing.T, e engine, official string) []string {
 	}
 	t.Logf("%s cannot be pulled (%s); using a stand-in made of this machine's Go", official, lastLine(out))
 	importStandIn(t, e)
+	t.Cleanup(func() { e.remove(t, "image", "rm", "--force", standIn) })
 	return []string{"--build-arg", "GO_IMAGE=" + standIn}
 }
 

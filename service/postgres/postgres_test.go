@@ -137,6 +137,9 @@ func TestANewerSchemaIsAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := old.Tasks().Get(t.Context(), made.ID); err != nil { // prepares the statement
+		t.Fatal(err)
+	}
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
