@@ -71,14 +71,10 @@ func (s *Stack) Refresh(ctx context.Context, out io.Writer) error {
 	return s.program(ctx, out, "refresh", "--yes", "--skip-preview")
 }
 
-// Destroy runs `pulumi destroy` and shows it on out.
+// Destroy runs `pulumi destroy` and shows it on out. Its preview is not skipped: only that refuses a protected
+// stack whole, before what nobody protected is gone.
 func (s *Stack) Destroy(ctx context.Context, out io.Writer) error {
-	return s.program(ctx, out, "destroy", "--yes", "--skip-preview")
-}
-
-// Unprotect takes Pulumi's protection from every resource of the stack, as its owner would before a destroy.
-func (s *Stack) Unprotect(ctx context.Context) error {
-	return s.run(ctx, s.project(), io.Discard, "state", "unprotect", "--all", "--yes", "--stack", s.Name)
+	return s.program(ctx, out, "destroy", "--yes")
 }
 
 // Plan runs `pulumi preview` and answers what it plans.

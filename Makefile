@@ -1,0 +1,47 @@
+# Every command of this repository. `make help` lists them.
+STACK ?= dev
+GO    ?= go
+
+# The race detector needs a C compiler.
+RACE := $(if $(shell command -v gcc || command -v clang),-race)
+LINT := $(CURDIR)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview test test-service test-infra test-rehearsal image lint fmt build clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## deploy STACK (dev) on this machine, without AWS, and print its URL; Ctrl-C takes it down
+	@$(GO) run ./rehearsal up --stack $(STACK)
+
+preview: ## show what a first deployment of STACK (dev) would make, without AWS
+	@$(GO) run ./rehearsal preview --stack $(STACK)
+
+test: test-service test-infra test-rehearsal ## everything: set-up included, a few minutes
+
+test-service: ## the service against a real PostgreSQL, and its image in a real container
+	$(GO) test -count=1 $(RACE) ./service/...
+
+test-infra: ## the Pulumi program under mocks, as preview and as up
+	$(GO) test -count=1 ./infra/...
+
+test-rehearsal: ## the simulated account, and dev and prod end to end with the real engine
+	$(GO) test -count=1 -timeout 60m ./rehearsal/...
+
+image: ## build the image with Docker, run it as App Runner does, print its size
+	$(GO) test -count=1 -v -run TestImage ./service/imagetest
+
+lint: ## vet, golangci-lint for every module, actionlint for the workflows
+	cd tools/lint && GOWORK=off GOBIN=$(LINT) $(GO) install tool
+	@for module in service infra rehearsal; do echo "lint $$module"; (cd $$module && $(LINT)/golangci-lint run ./...) || exit 1; done
+	$(LINT)/actionlint
+
+fmt: ## format all Go code
+	gofmt -w infra rehearsal service
+
+build: ## each module builds alone, as a Docker build or a copied program would need it
+	@for module in service infra rehearsal; do echo "build $$module"; (cd $$module && GOWORK=off $(GO) build ./... ) || exit 1; done
+
+clean: ## forget what was built here
+	rm -rf bin
