@@ -13,6 +13,7 @@ import (
 
 // The environment is the service's contract with whoever runs it.
 const (
+	envListenHost       = "LISTEN_HOST"
 	envPort             = "PORT"
 	envLogLevel         = "LOG_LEVEL"
 	envDatabaseURL      = "DATABASE_URL"
@@ -32,6 +33,7 @@ const (
 
 // config is the environment, read once. Either database.URL or secretName is set.
 type config struct {
+	listenHost string // the address to listen on; empty for all, as a container has to
 	port       uint16
 	logLevel   slog.Level
 	database   postgres.Config // without Logins
@@ -44,6 +46,7 @@ type config struct {
 func readConfig(getenv func(string) string) (config, error) {
 	r := reader{getenv: getenv}
 	cfg := config{
+		listenHost: r.listenHost(),
 		port:     r.port(envPort, defaultPort),
 		logLevel: r.logLevel(),
 		database: postgres.Config{
@@ -101,6 +104,14 @@ func (r *reader) port(name string, missing uint16) uint16 {
 		r.report(name, "must be a number from 1 to 65535")
 	}
 	return uint16(port)
+}
+
+func (r *reader) listenHost() string {
+	value := r.getenv(envListenHost)
+	if _, err := netip.ParseAddr(value); value != "" && err != nil {
+		r.report(envListenHost, "must be an IP address")
+	}
+	return value
 }
 
 func (r *reader) maxConns() int32 {

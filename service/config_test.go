@@ -28,11 +28,11 @@ func TestReadConfig(t *testing.T) {
 		{
 			name: "everything",
 			env: env{
-				envPort: "9000", envLogLevel: "warn", envSecretName: "s", envRegion: "eu-west-1", envDatabaseHost: "db",
+				envListenHost: "127.0.0.1", envPort: "9000", envLogLevel: "warn", envSecretName: "s", envRegion: "eu-west-1", envDatabaseHost: "db",
 				envDatabasePort: "5433", envDatabaseName: "todo", envDatabaseHostAddr: "127.0.0.1:6000", envDatabaseMaxConns: "3",
 			},
 			want: config{
-				port: 9000, logLevel: slog.LevelWarn, secretName: "s", region: "eu-west-1",
+				listenHost: "127.0.0.1", port: 9000, logLevel: slog.LevelWarn, secretName: "s", region: "eu-west-1",
 				database: postgres.Config{Host: "db", Port: 5433, Name: "todo", HostAddr: "127.0.0.1:6000", MaxConns: 3},
 			},
 		},
@@ -52,7 +52,7 @@ func TestReadConfig(t *testing.T) {
 // plain makes a config comparable and its URL visible.
 func plain(c config) map[string]any {
 	return map[string]any{
-		"port": c.port, "level": c.logLevel.String(), "secret": c.secretName, "region": c.region,
+		"listen": c.listenHost, "port": c.port, "level": c.logLevel.String(), "secret": c.secretName, "region": c.region,
 		"url": string(c.database.URL), "host": c.database.Host, "dbport": c.database.Port,
 		"name": c.database.Name, "addr": c.database.HostAddr, "conns": c.database.MaxConns,
 	}
@@ -73,9 +73,10 @@ func TestReadConfigReportsEverythingAtOnce(t *testing.T) {
 			`DATABASE_HOST="h" must not be set beside DATABASE_URL`,
 		}},
 		{"malformed", env{
-			envPort: "0", envDatabasePort: "70000", envDatabaseMaxConns: "none", envLogLevel: "loud",
+			envListenHost: "localhost", envPort: "0", envDatabasePort: "70000", envDatabaseMaxConns: "none", envLogLevel: "loud",
 			envDatabaseHostAddr: "localhost:1", envSecretName: "s", envRegion: "eu-west-1",
 		}, []string{
+			`LISTEN_HOST="localhost" must be an IP address`,
 			`PORT="0" must be a number from 1 to 65535`,
 			`LOG_LEVEL="loud" must be debug, info, warn or error`,
 			`DATABASE_PORT="70000" must be a number from 1 to 65535`,

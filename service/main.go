@@ -50,9 +50,9 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 			return fmt.Errorf("configuration: %w", err)
 		}
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(cfg.port))))
+	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.listenHost, strconv.Itoa(int(cfg.port))))
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", envPort, err)
+		return fmt.Errorf("listen on %s and %s: %w", envListenHost, envPort, err)
 	}
 	db, err := postgres.Open(cfg.database, log)
 	if err != nil {
