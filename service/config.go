@@ -47,8 +47,8 @@ func readConfig(getenv func(string) string) (config, error) {
 	r := reader{getenv: getenv}
 	cfg := config{
 		listenHost: r.listenHost(),
-		port:     r.port(envPort, defaultPort),
-		logLevel: r.logLevel(),
+		port:       r.port(envPort, defaultPort),
+		logLevel:   r.logLevel(),
 		database: postgres.Config{
 			URL:      credentials.Secret(getenv(envDatabaseURL)),
 			Host:     getenv(envDatabaseHost),

@@ -135,11 +135,6 @@ func (i instance) await(t *testing.T, path string, wanted func(response) bool) r
 	}
 }
 
-func (i instance) awaitReady(t *testing.T) {
-	t.Helper()
-	i.await(t, "/readyz", func(r response) bool { return r.status == http.StatusOK })
-}
-
 // lines is a log that may be read while it is written.
 type lines struct {
 	mu sync.Mutex

@@ -67,8 +67,8 @@ func binaries(ctx context.Context, log io.Writer) (string, error) {
 
 func find() string {
 	if path, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil && complete(filepath.Dir(real)) {
-			return filepath.Dir(real)
+		if target, err := filepath.EvalSymlinks(path); err == nil && complete(filepath.Dir(target)) {
+			return filepath.Dir(target)
 		}
 	}
 	best, bestVersion := "", -1
