@@ -27,8 +27,7 @@ import (
 
 const usage = `usage:
   go run ./rehearsal up      [--stack dev] [--once]   deploy, print the outputs, stay until Ctrl-C
-  go run ./rehearsal preview [--stack dev]            show what a first deployment would make
-`
+  go run ./rehearsal preview [--stack dev]            show what a first deployment would make`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -152,7 +152,7 @@ func (a *Account) place(c *call, urn resource.URN) error {
 	return nil
 }
 
-// refuseInputs is what the API says to the parameters alone and to the names of other resources in them.
+// refuseInputs is what the API says to the parameters alone and to the names of other resources in them. (PRO-3)
 func (a *Account) refuseInputs(c *call, operation string) error {
 	if failures := c.kind.Refused(c.Inputs); len(failures) > 0 {
 		return c.refusal(operation, c.kind.invalid, failures[0].Error())
@@ -253,6 +253,7 @@ func (a *Account) mayGo(k *kind, id string) (*call, error) {
 		return nil, nil
 	}
 	c := &call{Resource: r, a: a, kind: k}
+	// EC2-16
 	if k.inUse != "" {
 		if user := a.userOf(r); user != nil {
 			return nil, c.refusal(k.destroy, k.inUse, fmt.Sprintf("The %s '%s' has dependencies and cannot be deleted (%s uses it)", k.noun, id, user.ID))

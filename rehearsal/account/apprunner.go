@@ -89,6 +89,7 @@ var services = []*kind{
 					"authenticationConfiguration": {Kind: schema.Object, Fields: schema.Properties{
 						"accessRoleArn": {Kind: schema.String, Refers: tokenRole + "#arn"}}},
 					"imageRepository": {Kind: schema.Object, Required: true, Fields: schema.Properties{
+						// AR-15
 						"imageIdentifier": {Kind: schema.String, Required: true, Check: []schema.Rule{
 							schema.Match(`([0-9]{12}\.dkr\.ecr\.[a-z\-]+-[0-9]{1}\.amazonaws\.com/.*)|(^public\.ecr\.aws/.+/.+)`, "must be an ECR or ECR Public image")}},
 						"imageRepositoryType": {Kind: schema.String, Required: true, Check: []schema.Rule{schema.OneOf("ECR", "ECR_PUBLIC")}, API: []schema.Rule{schema.Equals("ECR")}},
@@ -104,6 +105,7 @@ var services = []*kind{
 					"memory":          {Kind: schema.String, Default: "2048", Check: []schema.Rule{schema.Match(`512|1024|2048|3072|4096|6144|8192|10240|12288|(0.5|1|2|3|4|6|8|10|12) GB`, "must be 512 to 12288 or (0.5|1|2|3|4|6|8|10|12) GB")}},
 					"instanceRoleArn": {Kind: schema.String, Refers: tokenRole + "#arn"},
 				}},
+				// AR-16
 				"healthCheckConfiguration": {Kind: schema.Object, Computed: true, Fields: schema.Properties{
 					"protocol":           {Kind: schema.String, Default: "TCP", Check: []schema.Rule{schema.OneOf("TCP", "HTTP")}},
 					"path":               {Kind: schema.String, Default: "/", Check: []schema.Rule{schema.Length(1, 51200)}},

@@ -124,12 +124,12 @@ func compareKind(t *testing.T, at string, p schema.Property, sdk reflect.Type, a
 		reflect.String: schema.String, reflect.Bool: schema.Bool, reflect.Int: schema.Number, reflect.Float64: schema.Number,
 		reflect.Slice: schema.List, reflect.Map: schema.Map, reflect.Struct: schema.Object,
 	}
-	kind, comparable := want[sdk.Kind()]
+	kind, modelled := want[sdk.Kind()]
 	switch {
 	case sdk.Kind() == reflect.Interface:
 		// The SDK takes anything here, a role by name or as a resource: on the wire it is a string.
-		kind, comparable = schema.String, true
-	case !comparable:
+		kind, modelled = schema.String, true
+	case !modelled:
 		t.Errorf("%s: the SDK's type %s is none that is modelled", at, sdk)
 		return
 	}

@@ -244,6 +244,7 @@ func (p *protocol) Invoke(ctx context.Context, req *pulumirpc.InvokeRequest) (*p
 	return &pulumirpc.InvokeResponse{Return: wire, Failures: refused(failures)}, err
 }
 
+// resourceType knows what is modelled. (PRO-6)
 func (p *protocol) resourceType(urn resource.URN) (*schema.Type, error) {
 	t, known := p.cloud.Type(string(urn.Type()))
 	if !known {

@@ -17,7 +17,7 @@ type Change struct {
 	DeleteFirst bool
 }
 
-// Diff compares complete inputs as Check returned them.
+// Diff compares complete inputs as Check returned them. (PRO-5)
 func (t *Type) Diff(olds, news resource.PropertyMap) Change {
 	old, wanted := visible(olds), visible(news)
 	for name, p := range t.Inputs {

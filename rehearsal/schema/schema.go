@@ -105,7 +105,7 @@ const (
 	tagsAllKey  = "tagsAll"
 )
 
-// Check completes the inputs (defaults, name, tags) and says what the provider refuses in them.
+// Check completes the inputs (defaults, name, tags) and says what the provider refuses in them. (PRO-2, PRO-4)
 func (t *Type) Check(req CheckRequest) (resource.PropertyMap, []Failure) {
 	inputs := resource.PropertyMap{}
 	for k, v := range req.News {
@@ -257,7 +257,7 @@ func (ps Properties) names() []string {
 	return names
 }
 
-// validate walks values beside their description; pick chooses which rules of a property count.
+// validate walks values beside their description; pick chooses which rules of a property count. (PRO-1)
 func (ps Properties) validate(path string, values resource.PropertyMap, pick func(Property) []Rule) []Failure {
 	var failures []Failure
 	for _, k := range values.StableKeys() {
