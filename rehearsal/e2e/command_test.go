@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -102,13 +103,35 @@ type process struct {
 	more   chan struct{} // has room for one note that there is more output
 }
 
+// program is the command itself, built once for all tests; TestMain removes it.
+var program = sync.OnceValues(func() (string, error) {
+	var err error
+	if programFolder, err = os.MkdirTemp("", "todo-e2e-"); err != nil {
+		return "", err
+	}
+	path := filepath.Join(programFolder, "rehearsal")
+	if out, err := exec.Command("go", "build", "-o", path, "..").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the command: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+var programFolder string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := os.RemoveAll(programFolder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
 func start(t *testing.T, root string, args ...string) *process {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "rehearsal")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./rehearsal")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	program, err := program()
+	if err != nil {
+		t.Fatal(err)
 	}
 	p := &process{command: exec.Command(program, args...), ended: make(chan error, 1), more: make(chan struct{}, 1)}
 	p.command.Dir = root

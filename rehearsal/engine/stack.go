@@ -177,7 +177,9 @@ func (s *Stack) run(ctx context.Context, dir string, out io.Writer, args ...stri
 	command := exec.CommandContext(ctx, s.tools.Pulumi, args...)
 	command.Dir = dir
 	command.Env = s.environment()
-	// The engine saves its state when it is asked to stop.
+	// A group of its own, so that Ctrl-C in a terminal reaches us alone. The engine saves its state when it is asked to
+	// stop once; asked twice it does not.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) }
 	command.WaitDelay = 30 * time.Second
 	var complaints bytes.Buffer

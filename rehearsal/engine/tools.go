@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -50,7 +49,7 @@ func FindTools(ctx context.Context, root string, log io.Writer) (Tools, error) {
 	}
 	home := filepath.Join(cache, "todo-rehearsal", "tools-"+version)
 	for _, tool := range tools {
-		target := filepath.Join(home, tool.name+executable())
+		target := filepath.Join(home, tool.name)
 		if _, err := os.Stat(target); err == nil {
 			continue
 		} else if !errors.Is(err, os.ErrNotExist) {
@@ -60,14 +59,7 @@ func FindTools(ctx context.Context, root string, log io.Writer) (Tools, error) {
 			return Tools{}, fmt.Errorf("build %s: %w (or install it, so that it is on PATH: https://www.pulumi.com/docs/install/)", tool.name, err)
 		}
 	}
-	return Tools{Pulumi: filepath.Join(home, "pulumi"+executable()), Path: home}, nil
-}
-
-func executable() string {
-	if runtime.GOOS == "windows" {
-		return ".exe"
-	}
-	return ""
+	return Tools{Pulumi: filepath.Join(home, "pulumi"), Path: home}, nil
 }
 
 // fingerprint changes when a tool's pinned version does.
