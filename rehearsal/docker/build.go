@@ -12,7 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/moby/patternmatcher"
@@ -23,21 +25,21 @@ import (
 
 // Build makes the image's program the way the Dockerfile does: from a copy of what the context lets through, with
 // service/build.sh, which holds the flags for both. It is built for this machine, which has to run it; the
-// image's digest covers the program, the Dockerfile and the platform that was asked for. Programs are kept under dir.
+// image's digest covers the program, the Dockerfile and the platform that was asked for. Programs are kept under dir. (DOC-3)
 func Build(dir string) Builder {
-	return func(ctx context.Context, buildContext string, args map[string]string, platform string) (account.Image, error) {
+	return func(ctx context.Context, source Source) (account.Image, error) {
 		workspace, err := os.MkdirTemp(dir, "context-")
 		if err != nil {
 			return account.Image{}, fmt.Errorf("make a folder for the build context: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(workspace) }()
-		if err := copyContext(buildContext, workspace); err != nil {
-			return account.Image{}, fmt.Errorf("copy the build context %s: %w", buildContext, err)
+		if err := copyContext(source.Context, workspace); err != nil {
+			return account.Image{}, fmt.Errorf("copy the build context %s: %w", source.Context, err)
 		}
 		program := filepath.Join(workspace, "todo")
 		command := exec.CommandContext(ctx, "sh", filepath.Join(workspace, "service", "build.sh"), program)
-		command.Env = append(os.Environ(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-		for name, value := range args {
+		command.Env = append(needed(os.Environ()), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+		for name, value := range source.Args {
 			command.Env = append(command.Env, name+"="+value)
 		}
 		var output bytes.Buffer
@@ -45,7 +47,7 @@ func Build(dir string) Builder {
 		if err := command.Run(); err != nil {
 			return account.Image{}, fmt.Errorf("service/build.sh: %w\n%s", err, output.String())
 		}
-		recipe, err := os.ReadFile(filepath.Join(buildContext, "Dockerfile"))
+		recipe, err := os.ReadFile(source.Dockerfile)
 		if err != nil {
 			return account.Image{}, fmt.Errorf("read the Dockerfile: %w", err)
 		}
@@ -54,28 +56,35 @@ func Build(dir string) Builder {
 			return account.Image{}, fmt.Errorf("read the built program: %w", err)
 		}
 		hash := sha256.New()
-		fmt.Fprintf(hash, "%s\x00%s\x00%s", platform, recipe, binary)
+		fmt.Fprintf(hash, "%s\x00%d\x00%s\x00%s", source.Platform, len(recipe), recipe, binary)
 		digest := hex.EncodeToString(hash.Sum(nil))
 		kept := filepath.Join(dir, "todo-"+digest)
 		if err := os.Rename(program, kept); err != nil {
 			return account.Image{}, fmt.Errorf("keep the built program: %w", err)
 		}
-		return account.Image{Digest: "sha256:" + digest, Platform: platform, Program: kept}, nil
+		return account.Image{Digest: "sha256:" + digest, Platform: source.Platform, Program: kept}, nil
 	}
 }
 
-// hashContext is the digest of all files that a build may read, with their names and modes, and of the Dockerfile.
+// reaches names what a build needs to know of this machine: where things are and how to download. What else there is
+// in its environment does not exist in a container, where it could change the program.
+var reaches = regexp.MustCompile(`^(PATH|HOME|USER|TMPDIR|XDG_\w+|SSL_CERT_\w+|(?i:https?_proxy|no_proxy|all_proxy)|` +
+	`GO(ROOT|PATH|CACHE|MODCACHE|TMPDIR|ENV|TOOLCHAIN|PROXY|NOPROXY|SUMDB|NOSUMDB|PRIVATE|INSECURE|AUTH|VCS))=`)
+
+func needed(environment []string) []string {
+	return slices.DeleteFunc(slices.Clone(environment), func(variable string) bool { return !reaches.MatchString(variable) })
+}
+
+// hashContext is the digest of all files that a build may read, with their names and modes, and of the Dockerfile. (DOC-1)
 func hashContext(buildContext, dockerfile string) (string, error) {
 	hash := sha256.New()
 	add := func(name string, mode fs.FileMode, path string) error {
-		file, err := os.Open(path)
-		if err != nil {
+		content := sha256.New()
+		if err := readInto(content, mode, path); err != nil {
 			return err
 		}
-		defer func() { _ = file.Close() }()
-		fmt.Fprintf(hash, "%s\x00%o\x00", name, mode.Perm())
-		_, err = io.Copy(hash, file)
-		return err
+		fmt.Fprintf(hash, "%s\x00%s\x00%x\x00", name, mode, content.Sum(nil))
+		return nil
 	}
 	if err := add("Dockerfile", 0, dockerfile); err != nil {
 		return "", err
@@ -86,21 +95,42 @@ func hashContext(buildContext, dockerfile string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
+func readInto(w io.Writer, mode fs.FileMode, path string) error {
+	if mode.Type() == fs.ModeSymlink {
+		target, err := os.Readlink(path)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(w, target)
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	_, err = io.Copy(w, file)
+	return err
+}
+
 func copyContext(from, to string) error {
 	return walkContext(from, func(name string, mode fs.FileMode, path string) error {
 		target := filepath.Join(to, name)
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			return err
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
+		var content bytes.Buffer
+		if err := readInto(&content, mode, path); err != nil {
 			return err
 		}
-		return os.WriteFile(target, data, mode.Perm())
+		if mode.Type() == fs.ModeSymlink {
+			return os.Symlink(content.String(), target)
+		}
+		return os.WriteFile(target, content.Bytes(), mode.Perm())
 	})
 }
 
-// walkContext calls visit for each regular file that .dockerignore lets into the build context, in order.
+// walkContext calls visit for each file and symbolic link that .dockerignore lets into the build context, in order.
 // https://docs.docker.com/build/concepts/context/#dockerignore-files
 func walkContext(root string, visit func(name string, mode fs.FileMode, path string) error) error {
 	patterns, err := readIgnore(filepath.Join(root, ".dockerignore"))
@@ -129,7 +159,7 @@ func walkContext(root string, visit func(name string, mode fs.FileMode, path str
 			}
 			return nil
 		}
-		if ignored || !entry.Type().IsRegular() {
+		if ignored || !entry.Type().IsRegular() && entry.Type() != fs.ModeSymlink {
 			return nil
 		}
 		info, err := entry.Info()
@@ -143,7 +173,7 @@ func walkContext(root string, visit func(name string, mode fs.FileMode, path str
 // mayHoldExceptions says whether a later "!pattern" may bring back something below an ignored folder.
 func mayHoldExceptions(matcher *patternmatcher.PatternMatcher, folder string) bool {
 	for _, pattern := range matcher.Patterns() {
-		if pattern.Exclusion() && (strings.HasPrefix(pattern.String()+"/", folder+"/") || strings.HasPrefix(pattern.String(), "**")) {
+		if pattern.Exclusion() && (strings.HasPrefix(pattern.String()+"/", folder+"/") || strings.ContainsAny(pattern.String(), `*?[\`)) {
 			return true
 		}
 	}

@@ -20,8 +20,15 @@ import (
 
 const tokenImage = "docker:index/image:Image"
 
-// A Builder makes an image from a build context; see Build.
-type Builder func(ctx context.Context, buildContext string, args map[string]string, platform string) (account.Image, error)
+// A Builder makes an image; see Build.
+type Builder func(context.Context, Source) (account.Image, error)
+
+// A Source is what an image is built from; the paths are absolute.
+type Source struct {
+	Context, Dockerfile string
+	Args                map[string]string
+	Platform            string
+}
 
 // A Docker is the provider. It is safe for concurrent use.
 type Docker struct {
@@ -50,7 +57,7 @@ var image = &schema.Type{
 		}},
 		"registry": {Kind: schema.Object, Required: true, Fields: schema.Properties{
 			"server": text,
-			// A registry's password changes all the time and is no reason to build again.
+			// A registry's password changes all the time and is no reason to build again. (DOC-5)
 			"username": {Kind: schema.String, Silent: true}, "password": {Kind: schema.String, Silent: true},
 		}},
 		"skipPush":       {Kind: schema.Bool, Default: false},
@@ -62,6 +69,7 @@ var image = &schema.Type{
 	Volatile: []string{"repoDigest"},
 	Rules: []func(resource.PropertyMap) *schema.Failure{
 		func(inputs resource.PropertyMap) *schema.Failure {
+			// DOC-4
 			for _, name := range []resource.PropertyKey{"skipPush", "buildOnPreview"} {
 				if v := inputs[name]; v.IsBool() && v.BoolValue() {
 					return &schema.Failure{Property: string(name), Reason: "with it repoDigest is a local image's id, which App Runner refuses"}
@@ -80,7 +88,7 @@ func (d *Docker) Configure(resource.PropertyMap) (provider.Session, []schema.Fai
 	return provider.Session{}, nil
 }
 
-// Complete implements provider.Cloud: it finds the Dockerfile and hashes the context, also in a preview.
+// Complete implements provider.Cloud: it finds the Dockerfile and hashes the context, also in a preview. (DOC-2)
 func (d *Docker) Complete(_ string, inputs resource.PropertyMap) []schema.Failure {
 	build := inputs["build"].ObjectValue()
 	contextPath, ok := known(build, "context")
@@ -136,12 +144,14 @@ var imageName = regexp.MustCompile(`^([^/]+\.[^/]+/[^:@]+):([\w][\w.-]{0,127})$`
 
 func (d *Docker) push(ctx context.Context, inputs resource.PropertyMap) (resource.PropertyMap, error) {
 	name := inputs["imageName"].StringValue()
+	// DOC-4
 	parts := imageName.FindStringSubmatch(name)
 	if parts == nil {
 		return nil, fmt.Errorf("%q: the image name must be registry/repository:tag. This resource requires all image names to be fully qualified", name)
 	}
 	build, registry := inputs["build"].ObjectValue(), inputs["registry"].ObjectValue()
 	contextPath, _ := known(build, "context")
+	dockerfile, _ := known(build, "dockerfile")
 	platform, _ := known(build, "platform")
 	username, _ := known(registry, "username")
 	password, _ := known(registry, "password")
@@ -152,7 +162,7 @@ func (d *Docker) push(ctx context.Context, inputs resource.PropertyMap) (resourc
 			args[string(k)] = v.StringValue()
 		}
 	}
-	built, err := d.Build(ctx, d.path(contextPath), args, platform)
+	built, err := d.Build(ctx, Source{Context: d.path(contextPath), Dockerfile: d.path(dockerfile), Args: args, Platform: platform})
 	if err != nil {
 		return nil, fmt.Errorf("build %s: %w", name, err)
 	}
@@ -169,7 +179,7 @@ func (d *Docker) push(ctx context.Context, inputs resource.PropertyMap) (resourc
 	host, _, _ := strings.Cut(strings.TrimPrefix(server, "https://"), "/")
 	state["baseImageName"] = resource.NewProperty(name)
 	state["context"] = resource.NewProperty(contextPath)
-	state["dockerfile"] = build["dockerfile"]
+	state["dockerfile"] = resource.NewProperty(dockerfile)
 	state["platform"] = resource.NewProperty(platform)
 	state["registryServer"] = resource.NewProperty(host)
 	state["repoDigest"] = resource.NewProperty(reference)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
 // A Plan is what a preview says it would do, as `pulumi preview --json` prints it.
@@ -48,19 +50,10 @@ func (p Plan) Changes() []string {
 }
 
 // Type is the resource's type token, out of its URN.
-func (s Step) Type() string {
-	parts := strings.Split(s.URN, "::")
-	if len(parts) != 4 {
-		return s.URN
-	}
-	types := strings.Split(parts[2], "$")
-	return types[len(types)-1]
-}
+func (s Step) Type() string { return string(resource.URN(s.URN).Type()) }
 
 // Name is the resource's logical name, out of its URN.
-func (s Step) Name() string {
-	return s.URN[strings.LastIndex(s.URN, "::")+2:]
-}
+func (s Step) Name() string { return resource.URN(s.URN).Name() }
 
 func (p Plan) complaints() string {
 	var lines []string

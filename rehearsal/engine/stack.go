@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,7 +59,7 @@ func (s *Stack) config() string  { return filepath.Join(s.home, "Pulumi."+s.Name
 
 // Up runs `pulumi up` and shows it on out.
 func (s *Stack) Up(ctx context.Context, out io.Writer) error {
-	return s.program(ctx, out, "up", "--yes", "--skip-preview")
+	return s.program(ctx, out, "up", "--yes", "--skip-preview", "--suppress-progress")
 }
 
 // Preview runs `pulumi preview` and shows it on out.
@@ -130,8 +131,8 @@ func (s *Stack) configure() error {
 	if err := readYAML(filepath.Join(s.project(), "Pulumi."+s.Name+".yaml"), &own); err != nil {
 		return fmt.Errorf("key of stack %s: %w", s.Name, err)
 	}
-	if secure := encrypted(settings["config"]); len(secure) > 0 {
-		return fmt.Errorf("%s holds encrypted values (%s) that only its owner's key opens: a rehearsal needs them in plain, or not at all", source, strings.Join(secure, ", "))
+	if keys := encrypted(settings["config"]); len(keys) > 0 {
+		return fmt.Errorf("%s holds encrypted values (%s) that only its owner's key opens: a rehearsal needs them in plain, or not at all", source, strings.Join(keys, ", "))
 	}
 	for _, key := range []string{"secretsprovider", "encryptedkey", "encryptionsalt"} {
 		delete(settings, key)
@@ -158,23 +159,37 @@ func readYAML(path string, into *map[string]any) error {
 	return nil
 }
 
+// encrypted are the keys whose values are encrypted, or hold something that is.
 func encrypted(config any) []string {
 	values, _ := config.(map[string]any)
 	var keys []string
 	for key, value := range values {
-		if object, ok := value.(map[string]any); ok {
-			if _, secure := object["secure"]; secure {
-				keys = append(keys, key)
-			}
+		if secure(value) {
+			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
 	return keys
 }
 
+func secure(value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		if _, is := value["secure"]; is {
+			return true
+		}
+		return slices.ContainsFunc(slices.Collect(maps.Values(value)), secure)
+	case []any:
+		return slices.ContainsFunc(value, secure)
+	default:
+		return false
+	}
+}
+
 // run runs the CLI in dir. What it prints goes to out; for a failed command also into the error.
 func (s *Stack) run(ctx context.Context, dir string, out io.Writer, args ...string) error {
-	command := exec.CommandContext(ctx, s.tools.Pulumi, args...)
+	// Line by line, also on a terminal: the lines of what starts and stops stand between the engine's.
+	command := exec.CommandContext(ctx, s.tools.Pulumi, append(args, "--non-interactive")...)
 	command.Dir = dir
 	command.Env = s.environment()
 	// A group of its own, so that Ctrl-C in a terminal reaches us alone. The engine saves its state when it is asked to

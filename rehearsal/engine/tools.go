@@ -75,24 +75,57 @@ func fingerprint(sources string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil))[:12], nil
 }
 
+// Compile compiles the Pulumi program in dir into the go command's cache, where the language host finds it. The
+// program's SDKs take minutes the first time, of which the engine would show nothing.
+func Compile(ctx context.Context, dir string, log io.Writer) error {
+	err := compile(ctx, compilation{
+		name: "the Pulumi program", dir: dir, pkg: ".", environment: os.Environ(),
+		args: []string{"list", "-export", "-deps", "-v"},
+	}, log)
+	if err != nil {
+		return fmt.Errorf("compile the Pulumi program: %w", err)
+	}
+	return nil
+}
+
 func build(ctx context.Context, module, pkg, target string, log io.Writer) error {
 	name := filepath.Base(target)
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
 	fmt.Fprintf(log, "building %s, once; it is kept in %s\n", name, filepath.Dir(target))
-	environment := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
-	list := exec.CommandContext(ctx, "go", "list", "-deps", pkg)
-	list.Dir, list.Env = module, environment
-	dependencies, err := list.Output()
-	if err != nil {
-		return fmt.Errorf("go list: %w%s", err, stderrOf(err))
-	}
-
 	// Built beside the target and moved there, so that two builds at once never leave half a program.
 	partial := fmt.Sprintf("%s.%d", target, os.Getpid())
-	command := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", partial, pkg)
-	command.Dir, command.Env = module, environment
+	err := compile(ctx, compilation{
+		name: name, dir: module, pkg: pkg, environment: append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly"),
+		args: []string{"build", "-v", "-trimpath", "-ldflags=-s -w", "-o", partial},
+	}, log)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(partial, target); err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "built %s\n", name)
+	return nil
+}
+
+// A compilation is one run of the go command, with -v among its args, on a package.
+type compilation struct {
+	name, dir, pkg    string
+	args, environment []string
+}
+
+// compile tells log how far it is, from time to time.
+func compile(ctx context.Context, c compilation, log io.Writer) error {
+	list := exec.CommandContext(ctx, "go", "list", "-deps", c.pkg)
+	list.Dir, list.Env = c.dir, c.environment
+	dependencies, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("go list -deps %s: %w%s", c.pkg, err, stderrOf(err))
+	}
+	command := exec.CommandContext(ctx, "go", append(c.args, c.pkg)...)
+	command.Dir, command.Env = c.dir, c.environment
 	output, err := command.StderrPipe()
 	if err != nil {
 		return err
@@ -102,7 +135,7 @@ func build(ctx context.Context, module, pkg, target string, log io.Writer) error
 	}
 	var compiled atomic.Int64
 	stop := progress(log, func(elapsed time.Duration) string {
-		return fmt.Sprintf("building %s: %d of at most %d packages, %s", name, compiled.Load(), strings.Count(string(dependencies), "\n"), elapsed.Round(time.Second))
+		return fmt.Sprintf("building %s: %d of at most %d packages, %s", c.name, compiled.Load(), strings.Count(string(dependencies), "\n"), elapsed.Round(time.Second))
 	})
 	var complaints []string
 	for lines := bufio.NewScanner(output); lines.Scan(); {
@@ -114,12 +147,8 @@ func build(ctx context.Context, module, pkg, target string, log io.Writer) error
 	err = command.Wait()
 	stop()
 	if err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", pkg, err, strings.Join(complaints, "\n"))
+		return fmt.Errorf("go %s %s: %w\n%s", c.args[0], c.pkg, err, strings.Join(complaints, "\n"))
 	}
-	if err := os.Rename(partial, target); err != nil {
-		return err
-	}
-	fmt.Fprintf(log, "built %s\n", name)
 	return nil
 }
 

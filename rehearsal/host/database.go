@@ -17,8 +17,13 @@ type database struct {
 	proxy    *Proxy
 }
 
-// StartDatabase implements account.Runtime.
+// StartDatabase implements account.Runtime. (RUN-4)
 func (h *Host) StartDatabase(ctx context.Context, spec account.Database) error {
+	ctx, done, err := h.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	dir, err := h.Folder("certificates")
 	if err != nil {
 		return err
@@ -37,18 +42,19 @@ func (h *Host) StartDatabase(ctx context.Context, spec account.Database) error {
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}
-	d := &database{endpoint: spec.Endpoint, server: server, proxy: proxy}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
-		return errors.Join(errors.New("the host is closed"), d.close())
-	}
-	h.databases[spec.Cluster] = d
+	h.databases[spec.Cluster] = &database{endpoint: spec.Endpoint, server: server, proxy: proxy}
 	return nil
 }
 
 // StopDatabase implements account.Runtime.
-func (h *Host) StopDatabase(_ context.Context, cluster string) error {
+func (h *Host) StopDatabase(ctx context.Context, cluster string) error {
+	_, done, err := h.begin(ctx)
+	if errors.Is(err, errClosed) {
+		return nil
+	}
+	defer done()
 	h.mu.Lock()
 	d := h.databases[cluster]
 	delete(h.databases, cluster)

@@ -31,7 +31,11 @@ type front struct {
 
 type targetKey struct{}
 
-func newFront(authority *authority) (*front, error) {
+// answerTime is what the front has for its 504, or for the end of an answer that the client takes too slowly.
+const answerTime = 5 * time.Second
+
+// newFront starts a front that cuts a request when limit has passed.
+func newFront(authority *authority, limit time.Duration) (*front, error) {
 	certificate, err := authority.issue("localhost")
 	if err != nil {
 		return nil, err
@@ -63,12 +67,15 @@ func newFront(authority *authority) (*front, error) {
 				http.Error(w, "no healthy instance", http.StatusServiceUnavailable)
 				return
 			}
-			ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), targetKey{}, target), requestLimit)
+			defer target.requests.Done()
+			// RUN-9
+			ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), targetKey{}, target.addr), limit)
 			defer cancel()
 			proxy.ServeHTTP(w, r.WithContext(ctx))
 		}),
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
-		ReadHeaderTimeout: requestLimit,
+		ReadHeaderTimeout: limit,
+		WriteTimeout:      limit + answerTime,
 		// What clients do wrong is theirs to see.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
@@ -76,14 +83,17 @@ func newFront(authority *authority) (*front, error) {
 	return f, nil
 }
 
-func (f *front) pick() (string, bool) {
+// pick takes the next instance and counts the request; the caller says when it is done.
+func (f *front) pick() (*instance, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.instances) == 0 {
-		return "", false
+		return nil, false
 	}
 	f.next++
-	return f.instances[f.next%len(f.instances)].addr, true
+	target := f.instances[f.next%len(f.instances)]
+	target.requests.Add(1)
+	return target, true
 }
 
 // turnTo sends all further requests to the given instances and answers those before.

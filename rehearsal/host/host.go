@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"example.com/todo/rehearsal/account"
 )
@@ -27,6 +28,13 @@ type Host struct {
 	platform  *platform
 	guard     *guard
 
+	startLimit, stopLimit, requestLimit time.Duration
+
+	// ending is done when Close has begun; operations are what it then waits for.
+	ending     context.Context
+	end        context.CancelFunc
+	operations sync.WaitGroup
+
 	mu        sync.Mutex
 	databases map[string]*database // by cluster
 	services  map[string]*service  // by ARN
@@ -40,7 +48,11 @@ func New(log io.Writer) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the rehearsal: %w", err)
 	}
-	h := &Host{dir: dir, log: log, databases: map[string]*database{}, services: map[string]*service{}}
+	h := &Host{
+		dir: dir, log: log, databases: map[string]*database{}, services: map[string]*service{},
+		startLimit: startLimit, stopLimit: stopLimit, requestLimit: requestLimit,
+	}
+	h.ending, h.end = context.WithCancel(context.Background())
 	h.Account = account.New(h)
 	if h.guard, err = startGuard(dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -54,10 +66,26 @@ func New(log io.Writer) (*Host, error) {
 	return h, nil
 }
 
+var errClosed = errors.New("the host is closed")
+
+// begin starts an operation, which Close cuts short and waits for, so that it leaves nothing behind. (RUN-8)
+func (h *Host) begin(ctx context.Context) (begun context.Context, done func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, nil, errClosed
+	}
+	h.operations.Add(1)
+	begun, cancel := context.WithCancel(ctx)
+	unlink := context.AfterFunc(h.ending, cancel)
+	return begun, func() { unlink(); cancel(); h.operations.Done() }, nil
+}
+
 // Folder is a folder below the host's own, made if need be.
 func (h *Host) Folder(name string) (string, error) {
 	path := filepath.Join(h.dir, name)
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	// Not MkdirAll, which would bring back the folder of a closed host.
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", fmt.Errorf("make a folder: %w", err)
 	}
 	return path, nil
@@ -81,16 +109,25 @@ func (h *Host) Running() (databases, instances int) {
 	return len(h.databases), instances
 }
 
-// Close stops everything and removes the folder.
+// Close ends what is under way, stops everything and removes the folder. (RUN-8)
 func (h *Host) Close() error {
 	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
 	h.closed = true
+	h.mu.Unlock()
+	h.end()
+	h.operations.Wait()
+
+	h.mu.Lock()
 	services, databases := h.services, h.databases
 	h.services, h.databases = map[string]*service{}, map[string]*database{}
 	h.mu.Unlock()
 	var problems []error
 	for _, s := range services {
-		problems = append(problems, s.close(context.Background()))
+		problems = append(problems, s.close())
 	}
 	for _, d := range databases {
 		problems = append(problems, d.close())

@@ -100,7 +100,8 @@ func (p *platform) grant(roleARN string) (url, token string, err error) {
 	return p.credentialsURL + "/v1/credentials", token, nil
 }
 
-// containerCredentials answers as https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html describes.
+// containerCredentials answers the holder of a granted token, and nobody else (RUN-2), as
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html describes.
 func (p *platform) containerCredentials(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	var role string
@@ -125,7 +126,7 @@ func (p *platform) containerCredentials(w http.ResponseWriter, r *http.Request) 
 	})
 }
 
-// secretsManager speaks the service's JSON protocol: who signs is verified before anything is read.
+// secretsManager speaks the service's JSON protocol: who signs is verified before anything is read. (RUN-3)
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
 func (p *platform) secretsManager(w http.ResponseWriter, r *http.Request) {
 	refuse := func(code, message string) {
@@ -137,8 +138,9 @@ func (p *platform) secretsManager(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	role, err := verify(r, body, p.account.Session, time.Now())
-	if err != nil {
-		refuse("InvalidSignatureException", err.Error())
+	var refusal *account.APIError
+	if errors.As(err, &refusal) {
+		refuse(refusal.Code, refusal.Message)
 		return
 	}
 	operation, found := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "secretsmanager.")
@@ -157,18 +159,22 @@ func (p *platform) secretsManager(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	arn, value, err := p.account.GetSecretValue(role, request.SecretID)
-	var refusal *account.APIError
 	switch {
 	case errors.As(err, &refusal):
 		refuse(refusal.Code, refusal.Message)
+	case request.VersionStage != "" && request.VersionStage != currentVersion:
+		refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: "+request.VersionStage)
 	case err != nil:
 		answer(w, http.StatusInternalServerError, awsJSON, map[string]string{"__type": "InternalServiceError", "message": err.Error()})
 	default:
-		answer(w, http.StatusOK, awsJSON, map[string]any{"ARN": arn, "SecretString": value, "VersionStages": []string{"AWSCURRENT"}})
+		answer(w, http.StatusOK, awsJSON, map[string]any{"ARN": arn, "SecretString": value, "VersionStages": []string{currentVersion}})
 	}
 }
 
-const awsJSON = "application/x-amz-json-1.1"
+const (
+	awsJSON        = "application/x-amz-json-1.1"
+	currentVersion = "AWSCURRENT"
+)
 
 func answer(w http.ResponseWriter, status int, contentType string, document any) {
 	w.Header().Set("Content-Type", contentType)

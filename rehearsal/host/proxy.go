@@ -35,10 +35,12 @@ func newProxy(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Stall accepts new connections but passes nothing on until Pass.
+// Stall accepts new connections but passes nothing of theirs on until Pass. Open ones stay as they are: a
+// database falls asleep only when there are none. (RUN-5)
 func (p *Proxy) Stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.refuses = false
 	select {
 	case <-p.gate:
 		p.gate = make(chan struct{})
@@ -46,21 +48,26 @@ func (p *Proxy) Stall() {
 	}
 }
 
-// Refuse cuts all connections and ends new ones at once until Pass.
+// Refuse cuts all connections, those that wait included, and ends new ones at once until Pass or Stall. (RUN-5)
 func (p *Proxy) Refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuses = true
+	p.open()
 	for conn := range p.conns {
 		_ = conn.Close() // its copying ends, which is the purpose
 	}
 }
 
-// Pass lets connections through, those that wait included.
+// Pass lets connections through, those that wait included. (RUN-5)
 func (p *Proxy) Pass() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuses = false
+	p.open()
+}
+
+func (p *Proxy) open() {
 	select {
 	case <-p.gate:
 	default:
@@ -68,7 +75,7 @@ func (p *Proxy) Pass() {
 	}
 }
 
-// Connections counts the open ones.
+// Connections counts the open ones. (RUN-5)
 func (p *Proxy) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,8 +142,6 @@ func (p *Proxy) close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	p.Refuse()
-	p.Pass()
 	p.Refuse()
 	p.done.Wait()
 	if errors.Is(err, net.ErrClosed) {

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -25,8 +22,6 @@ const (
 	startLimit = 30 * time.Second
 	// stopLimit is how long an instance gets to end after SIGTERM before it is killed.
 	stopLimit = 15 * time.Second
-	// checkEvery is the time between health checks; App Runner's seconds, at fifty times its speed.
-	checkEvery = 100 * time.Millisecond
 )
 
 // A service is what runs for one App Runner service.
@@ -36,18 +31,13 @@ type service struct {
 	number int // of the next instance, for its log's name
 }
 
-// An instance is one process of the service's program.
-type instance struct {
-	addr string
-	log  string
-	cmd  *exec.Cmd
-	// exited is closed when the process has ended, err is how.
-	exited chan struct{}
-	err    error
-}
-
-// Deploy implements account.Runtime.
+// Deploy implements account.Runtime. (RUN-6)
 func (h *Host) Deploy(ctx context.Context, spec account.Service) (string, error) {
+	ctx, done, err := h.begin(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	s, err := h.serviceOf(spec.ARN)
 	if err != nil {
 		return "", err
@@ -57,19 +47,38 @@ func (h *Host) Deploy(ctx context.Context, spec account.Service) (string, error)
 		return s.front.host, err
 	}
 	h.Event(spec.ARN, fmt.Sprintf("%d instance(s) of %s run", len(started), spec.Image.Digest))
-	return s.front.host, stopAll(s.front.turnTo(started))
+	before := s.front.turnTo(started)
+	drain(ctx, before)
+	if err := s.stopAll(before); err != nil {
+		// The deployment has succeeded; App Runner kills what does not end and says nothing.
+		h.Event(spec.ARN, err.Error())
+	}
+	return s.front.host, nil
+}
+
+// drain waits until instances that get no more requests have answered theirs, which the front's limit bounds. (RUN-6)
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
+func drain(ctx context.Context, instances []*instance) {
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		for _, i := range instances {
+			i.requests.Wait()
+		}
+	}()
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
 }
 
 func (h *Host) serviceOf(arn string) (*service, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
-		return nil, errors.New("the host is closed")
-	}
 	if s := h.services[arn]; s != nil {
 		return s, nil
 	}
-	front, err := newFront(h.authority)
+	front, err := newFront(h.authority, h.requestLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +88,11 @@ func (h *Host) serviceOf(arn string) (*service, error) {
 
 // Remove implements account.Runtime.
 func (h *Host) Remove(ctx context.Context, arn string) error {
+	_, done, err := h.begin(ctx)
+	if errors.Is(err, errClosed) {
+		return nil
+	}
+	defer done()
 	h.mu.Lock()
 	s := h.services[arn]
 	delete(h.services, arn)
@@ -86,16 +100,16 @@ func (h *Host) Remove(ctx context.Context, arn string) error {
 	if s == nil {
 		return nil
 	}
-	return s.close(ctx)
+	return s.close()
 }
 
-func (s *service) close(context.Context) error {
-	return errors.Join(s.front.close(), stopAll(s.front.turnTo(nil)))
+func (s *service) close() error {
+	return errors.Join(s.front.close(), s.stopAll(s.front.turnTo(nil)))
 }
 
-// startAll starts a revision's instances and answers when all are healthy, or stops them.
+// startAll starts a revision's instances and answers when all are healthy, or stops them. (RUN-7)
 func (s *service) startAll(ctx context.Context, spec account.Service) ([]*instance, error) {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.host.startLimit)
 	defer cancel()
 	environment, err := s.environment(spec)
 	if err != nil {
@@ -105,21 +119,21 @@ func (s *service) startAll(ctx context.Context, spec account.Service) ([]*instan
 	for range spec.Instances {
 		i, err := s.start(spec, environment)
 		if err != nil {
-			return nil, errors.Join(err, stopAll(started))
+			return nil, errors.Join(err, s.stopAll(started))
 		}
 		started = append(started, i)
 	}
 	for _, i := range started {
 		if err := i.awaitHealthy(ctx, spec.Health); err != nil {
 			failure := fmt.Errorf("Health check failed on port '%s'. Check your configured port number. For more information, read the application logs: %w\n%s", spec.Port, err, i.lastLines())
-			return nil, errors.Join(failure, stopAll(started))
+			return nil, errors.Join(failure, s.stopAll(started))
 		}
 	}
 	return started, nil
 }
 
 // environment is what the plan gives the service and what the platform adds: the role's credentials, where
-// the endpoints of this simulation are, and the root certificates that vouch for them.
+// the endpoints of this simulation are, and the root certificates that vouch for them. (RUN-1)
 func (s *service) environment(spec account.Service) ([]string, error) {
 	variables := map[string]string{}
 	for name, value := range spec.Environment {
@@ -189,93 +203,23 @@ func (s *service) start(spec account.Service, environment []string) (*instance, 
 	return i, nil
 }
 
-// awaitHealthy checks the instance as App Runner does until it has been healthy often enough.
-func (i *instance) awaitHealthy(ctx context.Context, check account.HealthCheck) error {
-	ticker := time.NewTicker(checkEvery)
-	defer ticker.Stop()
-	healthy := 0
-	var last error
-	for {
-		if last = i.check(ctx, check); last == nil {
-			healthy++
-		} else {
-			healthy = 0
-		}
-		if healthy >= max(check.Healthy, 1) {
-			return nil
-		}
-		select {
-		case <-ticker.C:
-		case <-i.exited:
-			return fmt.Errorf("the program ended: %w", errors.Join(errors.New("exit before it was healthy"), i.err))
-		case <-ctx.Done():
-			return fmt.Errorf("not healthy in time: %w", last)
-		}
-	}
-}
-
-func (i *instance) check(ctx context.Context, check account.HealthCheck) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(check.Timeout, 1))*time.Second)
-	defer cancel()
-	if check.Protocol != "HTTP" {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", i.addr)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.addr+check.Path, nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		return err
-	}
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return fmt.Errorf("GET %s answered %s", check.Path, response.Status)
-	}
-	return nil
-}
-
 // stopAll asks instances to end, all at once, and kills those that do not.
-func stopAll(instances []*instance) error {
+func (s *service) stopAll(instances []*instance) error {
 	var problems []error
 	for _, i := range instances {
 		if err := i.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			problems = append(problems, fmt.Errorf("stop an instance: %w", err))
 		}
 	}
-	limit := time.After(stopLimit)
+	limit, cancel := context.WithTimeout(context.Background(), s.host.stopLimit)
+	defer cancel()
 	for _, i := range instances {
 		select {
 		case <-i.exited:
-		case <-limit:
-			problems = append(problems, fmt.Errorf("an instance did not end within %s of SIGTERM and was killed", stopLimit), i.cmd.Process.Kill())
+		case <-limit.Done():
+			problems = append(problems, fmt.Errorf("an instance did not end within %s of SIGTERM and was killed", s.host.stopLimit), i.cmd.Process.Kill())
 			<-i.exited
 		}
 	}
 	return errors.Join(problems...)
-}
-
-func (i *instance) lastLines() string {
-	text, err := os.ReadFile(i.log)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-10):], "\n")
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp4", loopback+":0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	return port, listener.Close()
 }

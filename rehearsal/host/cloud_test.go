@@ -1,0 +1,250 @@
+package host
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"example.com/todo/rehearsal/account"
+	"example.com/todo/rehearsal/provider"
+	"example.com/todo/rehearsal/schema"
+)
+
+const region = "eu-west-1"
+
+type props = map[string]any
+
+// A cloud is a host whose account is filled as the provider protocol fills it.
+type cloud struct {
+	host *Host
+	ctx  context.Context
+}
+
+func newCloud(t *testing.T) *cloud {
+	t.Helper()
+	// A folder of the test's own shows what is left behind.
+	t.Setenv("TMPDIR", t.TempDir())
+	h, err := New(t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &cloud{host: h, ctx: t.Context()}
+}
+
+// A made is a resource in the account.
+type made struct {
+	id    string
+	state resource.PropertyMap
+}
+
+func (m made) output(name resource.PropertyKey) string { return m.state[name].StringValue() }
+
+func (c *cloud) make(token, name string, p props) (made, error) {
+	t, known := c.host.Account.Type(token)
+	if !known {
+		return made{}, fmt.Errorf("the account has no type %s", token)
+	}
+	inputs, failures := t.Check(schema.CheckRequest{LogicalName: name, Seed: []byte(name), News: resource.NewPropertyMapFromMap(p)})
+	if len(failures) > 0 {
+		return made{}, fmt.Errorf("check %s: %w", name, failures[0])
+	}
+	urn := resource.URN("urn:pulumi:test::todo::" + token + "::" + name)
+	id, state, err := c.host.Account.Create(c.ctx, provider.Session{Region: region}, urn, inputs)
+	return made{id, state}, err
+}
+
+// cluster makes a database with a managed secret, and with it the network that it needs.
+func (c *cloud) cluster() (made, error) {
+	vpc, err := c.make("aws:ec2/vpc:Vpc", "vpc", props{"cidrBlock": "10.0.0.0/16"})
+	if err != nil {
+		return made{}, err
+	}
+	var subnets []any
+	for n, zone := range []string{"a", "b"} {
+		subnet, err := c.make("aws:ec2/subnet:Subnet", zone, props{
+			"vpcId": vpc.id, "availabilityZone": region + zone, "cidrBlock": fmt.Sprintf("10.0.%d.0/24", n)})
+		if err != nil {
+			return made{}, err
+		}
+		subnets = append(subnets, subnet.id)
+	}
+	group, err := c.make("aws:rds/subnetGroup:SubnetGroup", "subnets", props{"subnetIds": subnets})
+	if err != nil {
+		return made{}, err
+	}
+	cluster, err := c.make("aws:rds/cluster:Cluster", "cluster", props{
+		"clusterIdentifier": "todo-test", "engine": "aurora-postgresql", "engineVersion": "17", "databaseName": "tasks",
+		"masterUsername": "tasks", "manageMasterUserPassword": true, "storageEncrypted": true, "skipFinalSnapshot": true,
+		"dbSubnetGroupName": group.id, "serverlessv2ScalingConfiguration": props{"minCapacity": 0, "maxCapacity": 1},
+	})
+	if err != nil {
+		return made{}, err
+	}
+	_, err = c.make("aws:rds/clusterInstance:ClusterInstance", "instance", props{
+		"clusterIdentifier": cluster.id, "engine": "aurora-postgresql", "instanceClass": "db.serverless"})
+	return cluster, err
+}
+
+// role makes a role that a service may assume and that may read the secrets of the given ARN; none when that is empty.
+func (c *cloud) role(name, service, secretARN string) (string, error) {
+	role, err := c.make("aws:iam/role:Role", name, props{"assumeRolePolicy": `{"Version":"2012-10-17","Statement":[{
+		"Effect":"Allow","Principal":{"Service":"` + service + `"},"Action":"sts:AssumeRole"}]}`})
+	if err != nil || secretARN == "" {
+		return role.output("arn"), err
+	}
+	_, err = c.make("aws:iam/rolePolicy:RolePolicy", name, props{"role": role.id, "policy": `{"Version":"2012-10-17","Statement":[{
+		"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"` + secretARN + `"}]}`})
+	return role.output("arn"), err
+}
+
+// revision is one instance of this very program with some more environment.
+func revision(name string, environment map[string]string) (account.Service, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return account.Service{}, fmt.Errorf("find the program of the instances: %w", err)
+	}
+	variables := map[string]string{roleVariable: "instance", "REVISION": name}
+	maps.Copy(variables, environment)
+	return account.Service{
+		ARN: "arn:aws:apprunner:eu-west-1:123456789012:service/todo/1", Name: "todo", Region: region,
+		Image: account.Image{Digest: "sha256:" + name, Program: program}, Port: "8080", Environment: variables, Instances: 1,
+		Health: account.HealthCheck{Protocol: "HTTP", Path: "/health", Timeout: 5, Healthy: 1},
+	}, nil
+}
+
+func mustRevision(t *testing.T, name string, environment map[string]string) account.Service {
+	t.Helper()
+	spec, err := revision(name, environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+func (c *cloud) mustDeploy(t *testing.T, spec account.Service) (host string) {
+	t.Helper()
+	host, err := c.host.Deploy(c.ctx, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host
+}
+
+// running are the addresses of a service's instances.
+func (c *cloud) running(arn string) []string {
+	c.host.mu.Lock()
+	s := c.host.services[arn]
+	c.host.mu.Unlock()
+	s.front.mu.Lock()
+	defer s.front.mu.Unlock()
+	var addresses []string
+	for _, i := range s.front.instances {
+		addresses = append(addresses, i.addr)
+	}
+	return addresses
+}
+
+// alive are the addresses of all instances that were ever started and still listen.
+func (c *cloud) alive(t *testing.T) []string {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(c.host.dir, "logs", "*.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var addresses []string
+	for _, log := range logs {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if address, found := strings.CutPrefix(strings.TrimSpace(line), addressLine); found && listens(address) {
+				addresses = append(addresses, address)
+			}
+		}
+	}
+	return addresses
+}
+
+// listening are the addresses of everything that runs.
+func (c *cloud) listening(cluster made, spec account.Service) []string {
+	c.host.mu.Lock()
+	d, s := c.host.databases[cluster.id], c.host.services[spec.ARN]
+	c.host.mu.Unlock()
+	return append(c.running(spec.ARN), d.proxy.Addr, d.server.Addr, s.front.host,
+		c.host.platform.awsURL[len("https://"):], c.host.platform.credentialsURL[len("http://"):])
+}
+
+func listens(address string) bool {
+	conn, err := net.Dial("tcp4", address)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close() // it was there
+	return true
+}
+
+// client trusts the host's authority and nobody else.
+func (c *cloud) client(t *testing.T) *http.Client {
+	t.Helper()
+	pem, err := os.ReadFile(c.host.RootCertificates())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		t.Fatalf("no certificate in %s", c.host.RootCertificates())
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 8}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func get(client *http.Client, url string) (status int, body string, err error) {
+	response, err := client.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
+}
+
+func mustGet(t *testing.T, client *http.Client, url string) (status int, body string) {
+	t.Helper()
+	status, body, err := get(client, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, body
+}
+
+// await gives what must come to pass a time that only a failure needs.
+func await(t *testing.T, what string, passed func() bool) {
+	t.Helper()
+	limit := time.After(time.Minute)
+	for !passed() {
+		select {
+		case <-limit:
+			t.Fatalf("still not so: %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package host
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/todo/service/postgres/postgrestest"
+)
+
+// RUN-4
+func TestDatabaseIsTheClusters(t *testing.T) {
+	c := newCloud(t)
+	cluster, err := c.cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := c.host.Database(cluster.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(c.host.RootCertificates())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	_, document, err := c.host.Account.GetSecretValue(c.mustRole(t, "own", tasksPrincipal, secretOf(cluster)), secretOf(cluster))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secret struct{ Username, Password string }
+	if err := json.Unmarshal([]byte(document), &secret); err != nil {
+		t.Fatal(err)
+	}
+	connect := func(change func(*pgx.ConnConfig)) error {
+		config, err := pgx.ParseConfig("sslmode=disable")
+		if err != nil {
+			return err
+		}
+		config.Host, config.Port, config.Database = cluster.output("endpoint"), 5432, "tasks"
+		config.User, config.Password = secret.Username, secret.Password
+		config.TLSConfig = &tls.Config{ServerName: config.Host, RootCAs: roots, MinVersion: tls.VersionTLS12}
+		config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{loopback}, nil }
+		config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp4", proxy.Addr)
+		}
+		change(config)
+		conn, err := pgx.ConnectConfig(t.Context(), config)
+		if err != nil {
+			return err
+		}
+		return errors.Join(conn.Ping(t.Context()), conn.Close(t.Context()))
+	}
+	if err := connect(func(*pgx.ConnConfig) {}); err != nil {
+		t.Fatal(err)
+	}
+
+	var refusal *pgconn.PgError
+	err = connect(func(config *pgx.ConnConfig) { config.TLSConfig = nil })
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Message, "no encryption") {
+		t.Errorf("without TLS: got %v, want a refusal", err)
+	}
+	err = connect(func(config *pgx.ConnConfig) { config.Password = "guess" })
+	if !errors.As(err, &refusal) || refusal.Code != "28P01" {
+		t.Errorf("with another password: got %v, want a refusal", err)
+	}
+	var other x509.HostnameError
+	if err = connect(func(config *pgx.ConnConfig) { config.TLSConfig.ServerName = "other.example.com" }); !errors.As(err, &other) {
+		t.Errorf("under another name: got %v, want the certificate refused", err)
+	}
+	var unknown x509.UnknownAuthorityError
+	if err = connect(func(config *pgx.ConnConfig) { config.TLSConfig.RootCAs = x509.NewCertPool() }); !errors.As(err, &unknown) {
+		t.Errorf("without the root certificate: got %v, want the certificate refused", err)
+	}
+
+	// RUN-1: a service learns the address only of a database that its network reaches.
+	spec := mustRevision(t, "one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
+	for address, reached := range map[string][]string{"": nil, proxy.Addr: {cluster.output("endpoint")}} {
+		spec.Databases = reached
+		c.mustDeploy(t, spec)
+		if got := c.environments(t, spec.ARN)[0]["DATABASE_HOSTADDR"]; got != address {
+			t.Errorf("a service that reaches %v connects to %q, want %q", reached, got, address)
+		}
+	}
+}
+
+// RUN-5
+func TestProxy(t *testing.T) {
+	server, err := postgrestest.Start(t.Context(), postgrestest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	proxy, err := newProxy(server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := proxy.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	connect := func() (*pgx.Conn, error) {
+		return pgx.Connect(t.Context(), strings.Replace(server.DSN("postgres"), server.Addr, proxy.Addr, 1))
+	}
+	counted := func(want int) {
+		t.Helper()
+		await(t, "the number of connections", func() bool { return proxy.Connections() == want })
+	}
+	// later connects in the background; it returns when the connection is counted, what it returns when there is an answer.
+	later := func(count int) (answered func() error) {
+		result := make(chan error, 1)
+		go func() {
+			conn, err := connect()
+			if err == nil {
+				err = errors.Join(conn.Ping(t.Context()), conn.Close(t.Context()))
+			}
+			result <- err
+		}()
+		counted(count)
+		return func() error { return <-result }
+	}
+
+	conn, err := connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted(1)
+	proxy.Stall()
+	answered := later(2)
+	if err := conn.Ping(t.Context()); err != nil {
+		t.Errorf("an open connection does not outlive the stall: %v", err)
+	}
+	proxy.Pass()
+	if err := answered(); err != nil {
+		t.Errorf("after the stall: %v", err)
+	}
+	counted(1)
+
+	proxy.Stall()
+	answered = later(2)
+	proxy.Refuse()
+	if err := answered(); err == nil {
+		t.Error("a stalled connection was not cut")
+	}
+	if err := conn.Ping(t.Context()); err == nil {
+		t.Error("an open connection was not cut")
+	}
+	if _, err := connect(); err == nil {
+		t.Error("a new connection was not refused")
+	}
+	counted(0)
+
+	proxy.Stall()
+	answered = later(1)
+	proxy.Pass()
+	if err := answered(); err != nil {
+		t.Errorf("after the refusals and the stall: %v", err)
+	}
+	counted(0)
+
+	if err := server.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := net.Dial("tcp4", proxy.Addr); err == nil {
+		if _, err := io.ReadAll(conn); err != nil {
+			t.Errorf("a connection to a stopped server: %v", err)
+		}
+		_ = conn.Close() // the proxy has closed it
+	}
+	counted(0)
+}
