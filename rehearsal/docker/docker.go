@@ -42,6 +42,7 @@ type Docker struct {
 
 var text = schema.Property{Kind: schema.String}
 
+// image has the SDK's properties, as far as they are modelled. (DOC-6)
 var image = &schema.Type{
 	Token: tokenImage,
 	Inputs: schema.Properties{
