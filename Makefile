@@ -5,6 +5,8 @@ GO    ?= go
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 LINT := $(CURDIR)/bin
+# Not `go run`, which calls a clean end after Ctrl-C a failure.
+REHEARSAL := $(GO) build -o bin/rehearsal ./rehearsal && exec bin/rehearsal
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview test test-service test-infra test-rehearsal image lint fmt build clean
@@ -13,10 +15,10 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## deploy STACK (dev) on this machine, without AWS, and print its URL; Ctrl-C takes it down
-	@$(GO) run ./rehearsal up --stack $(STACK)
+	@$(REHEARSAL) up --stack $(STACK)
 
 preview: ## show what a first deployment of STACK (dev) would make, without AWS
-	@$(GO) run ./rehearsal preview --stack $(STACK)
+	@$(REHEARSAL) preview --stack $(STACK)
 
 test: test-service test-infra test-rehearsal ## everything: set-up included, a few minutes
 

@@ -117,7 +117,7 @@ func (s *session) up(once bool) error {
 
 func (s *session) deploy() error {
 	started := time.Now()
-	fmt.Fprintf(s.out, "pulumi up of stack %s (compiling the program takes minutes the first time)\n", s.stack.Name)
+	fmt.Fprintf(s.out, "pulumi up of stack %s\n", s.stack.Name)
 	if err := s.stack.Up(s.ctx, s.out); err != nil {
 		return err
 	}

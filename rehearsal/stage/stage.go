@@ -52,6 +52,9 @@ func Open(ctx context.Context, root string, log io.Writer) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := engine.Compile(ctx, filepath.Join(root, "infra"), log); err != nil {
+		return nil, err
+	}
 	h, err := host.New(log)
 	if err != nil {
 		return nil, err
