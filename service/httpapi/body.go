@@ -7,7 +7,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"example.com/todo/service/task"
@@ -16,35 +20,34 @@ import (
 
 const bodyTooLarge = "the body may have at most 64 KiB"
 
-// member is one member that a JSON object may have, and where its value goes.
-type member struct {
-	name     string
-	target   any // *string or *bool
-	required bool
-}
-
-// readObject reads a body that is one JSON object of the given members. It is
-// stricter than encoding/json, which takes names in any case, the last of two equal
-// names, null for anything, and replaces what is not Unicode: a client that sends
-// such a thing means something else than we would store.
-func readObject(c *fiber.Ctx, members ...member) error {
+// readBody reads a body that is one JSON object of one of the media types into a
+// struct. It is stricter than encoding/json, which takes names in any case, the last
+// of two equal names, null for anything, any name that is unknown, and replaces what
+// is not Unicode: a client that sends such a thing means something else than we would
+// store. Every field of the struct must be given but those with omitempty.
+func readBody(c *fiber.Ctx, medias []string, into reflect.Value) error {
 	body := c.BodyRaw() // Body would unpack what is compressed, without a limit
 	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	switch {
 	case len(body) > maxBody:
 		return newProblem(http.StatusRequestEntityTooLarge, bodyTooLarge)
-	case err != nil || media != fiber.MIMEApplicationJSON:
-		return newProblem(http.StatusUnsupportedMediaType, "the header Content-Type must be application/json")
+	case err != nil || !slices.Contains(medias, media):
+		return newProblem(http.StatusUnsupportedMediaType, "the header Content-Type must be "+strings.Join(medias, " or "))
 	case c.Get(fiber.HeaderContentEncoding) != "":
 		return newProblem(http.StatusUnsupportedMediaType, "the body must not be compressed")
-	case !utf8.Valid(body):
+	}
+	return decodeObject(body, into)
+}
+
+func decodeObject(body []byte, into reflect.Value) error {
+	if !utf8.Valid(body) {
 		return malformed("must be valid UTF-8")
 	}
 	values, err := split(body)
 	if err != nil {
 		return err
 	}
-	return assign(values, members)
+	return assign(values, into)
 }
 
 func malformed(rule string) *problem {
@@ -85,8 +88,8 @@ type rawMember struct {
 	value json.RawMessage
 }
 
-// assign sets the targets, or lists everything that is wrong.
-func assign(values []rawMember, members []member) error {
+// assign sets the fields of the struct, or lists everything that is wrong.
+func assign(values []rawMember, into reflect.Value) error {
 	invalid := &task.InvalidError{}
 	report := func(field, rule string) {
 		invalid.Problems = append(invalid.Problems, task.Problem{Field: field, Rule: rule})
@@ -98,17 +101,18 @@ func assign(values []rawMember, members []member) error {
 		}
 		given[v.name] = v.value
 	}
-	for _, m := range members {
-		value, ok := given[m.name]
-		delete(given, m.name)
+	for i := range into.NumField() {
+		name, optional := jsonName(into.Type().Field(i))
+		value, ok := given[name]
+		delete(given, name)
 		if !ok {
-			if m.required {
-				report(m.name, "is required")
+			if !optional {
+				report(name, "is required")
 			}
 			continue
 		}
-		if rule := decode(value, m.target); rule != "" {
-			report(m.name, rule)
+		if rule := decode(value, into.Field(i)); rule != "" {
+			report(name, rule)
 		}
 	}
 	for _, v := range values {
@@ -123,23 +127,65 @@ func assign(values []rawMember, members []member) error {
 	return nil
 }
 
-// decode sets the target, or gives the rule that the value breaks.
-func decode(value json.RawMessage, target any) (rule string) {
+// jsonName reads the tag of a field as encoding/json does.
+func jsonName(f reflect.StructField) (name string, optional bool) {
+	name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name, options == "omitempty"
+}
+
+// decode sets the field, or gives the rule that the value breaks.
+func decode(value json.RawMessage, into reflect.Value) (rule string) {
 	isNull := string(value) == "null"
-	switch t := target.(type) {
-	case *string:
-		if isNull || json.Unmarshal(value, t) != nil {
+	if into.Kind() == reflect.Pointer {
+		into.Set(reflect.New(into.Type().Elem()))
+		into = into.Elem()
+	}
+	switch into.Kind() {
+	case reflect.String:
+		var text string
+		if isNull || json.Unmarshal(value, &text) != nil {
 			return "must be a string"
 		}
-		// encoding/json makes U+FFFD of half a surrogate pair.
-		written := strings.Count(string(value), "\uFFFD") + strings.Count(strings.ToLower(string(value)), `\ufffd`)
-		if strings.Count(*t, "\uFFFD") > written {
+		if halfSurrogate(value) { // encoding/json makes U+FFFD of it
 			return "must be valid Unicode"
 		}
-	case *bool:
-		if isNull || json.Unmarshal(value, t) != nil {
+		into.SetString(text)
+	case reflect.Bool:
+		var truth bool
+		if isNull || json.Unmarshal(value, &truth) != nil {
 			return "must be true or false"
 		}
+		into.SetBool(truth)
+	default: // the first test of such a body meets it
+		panic("cannot read a " + into.Kind().String())
 	}
 	return ""
+}
+
+// halfSurrogate says whether a JSON text escapes a surrogate without its other half.
+func halfSurrogate(value []byte) bool {
+	escaped := func(i int) (r rune, ok bool) { // the rune of a \uXXXX at i
+		if i+6 > len(value) || value[i] != '\\' || value[i+1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(string(value[i+2:i+6]), 16, 16)
+		return rune(n), err == nil
+	}
+	for i := 0; i < len(value); i++ {
+		if value[i] != '\\' {
+			continue
+		}
+		first, ok := escaped(i)
+		switch second, _ := escaped(i + 6); {
+		case !ok:
+			i++ // and the character that it escapes
+		case !utf16.IsSurrogate(first):
+			i += 5
+		case utf16.DecodeRune(first, second) == utf8.RuneError:
+			return true
+		default:
+			i += 11
+		}
+	}
+	return false
 }

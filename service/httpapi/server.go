@@ -37,7 +37,7 @@ const (
 
 // Tasks is the store behind the API. Its errors are those of package task.
 type Tasks interface {
-	List(ctx context.Context, limit int) ([]task.Task, error)
+	List(context.Context, task.Filter) ([]task.Task, error)
 	Create(context.Context, task.Draft) (task.Task, error)
 	Get(context.Context, task.ID) (task.Task, error)
 	Replace(context.Context, task.ID, task.Draft) (task.Task, error)
@@ -93,13 +93,13 @@ func (s *Server) routes() {
 	s.app.Get("/", s.alive)
 	s.app.Get("/readyz", s.ready)
 	s.app.Get("/version", s.version)
-
-	tasks := s.app.Group(tasksPath)
-	tasks.Get("/", s.listTasks)
-	tasks.Post("/", s.createTask)
-	tasks.Get("/:id", s.getTask)
-	tasks.Put("/:id", s.replaceTask)
-	tasks.Delete("/:id", s.deleteTask)
+	for _, o := range taskOperations() {
+		handle := func(c *fiber.Ctx) error { return o.handle(s, c) }
+		s.app.Add(o.method, o.fiberPath(), handle)
+		if o.method == http.MethodGet {
+			s.app.Head(o.fiberPath(), handle)
+		}
+	}
 }
 
 // Serve answers on the listener until Shutdown, then returns nil.

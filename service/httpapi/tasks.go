@@ -1,19 +1,33 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
-	"strconv"
 	"time"
 
 	"example.com/todo/service/task"
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 const (
 	tasksPath    = "/api/v1/tasks"
+	taskPath     = tasksPath + "/{id}"
 	defaultLimit = 100
 	maxLimit     = 500
+	paramAfter   = "after"
 )
+
+// taskOperations is the API.
+func taskOperations() []operation {
+	return []operation{
+		serves(operation{method: http.MethodGet, path: tasksPath, status: http.StatusOK}, (*Server).listTasks),
+		serves(operation{method: http.MethodPost, path: tasksPath, status: http.StatusCreated}, (*Server).createTask),
+		serves(operation{method: http.MethodGet, path: taskPath, status: http.StatusOK}, (*Server).getTask),
+		serves(operation{method: http.MethodPut, path: taskPath, status: http.StatusOK}, (*Server).replaceTask),
+		serves(operation{method: http.MethodDelete, path: taskPath, status: http.StatusNoContent}, (*Server).deleteTask),
+	}
+}
 
 // taskJSON is a task as clients see it.
 type taskJSON struct {
@@ -28,82 +42,87 @@ func toJSON(t task.Task) taskJSON {
 	return taskJSON{t.ID.String(), t.Title, t.Completed, t.CreatedAt, t.UpdatedAt}
 }
 
-func (s *Server) listTasks(c *fiber.Ctx) error {
-	limit, err := limitOf(c)
+type listInput struct {
+	Limit     pageSize `query:"limit"`
+	After     cursor   `query:"after"`
+	Completed choice   `query:"completed"`
+}
+
+func (s *Server) listTasks(c *fiber.Ctx, in listInput) ([]taskJSON, error) {
+	limit := cmp.Or(int(in.Limit), defaultLimit)
+	// One more than the page holds tells whether there is a next one.
+	tasks, err := s.cfg.Tasks.List(c.UserContext(), task.Filter{Limit: limit + 1, After: in.After.after, Completed: in.Completed.made})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tasks, err := s.cfg.Tasks.List(c.UserContext(), limit)
-	if err != nil {
-		return err
+	if len(tasks) > limit {
+		tasks = tasks[:limit]
+		c.Set(fiber.HeaderLink, nextPage(c, tasks[limit-1].ID))
 	}
 	answer := make([]taskJSON, len(tasks))
 	for i, t := range tasks {
 		answer[i] = toJSON(t)
 	}
-	return c.JSON(answer)
+	return answer, nil
 }
 
-func (s *Server) createTask(c *fiber.Ctx) error {
-	var title string
-	var completed bool
-	if err := readObject(c, member{task.FieldTitle, &title, true}, member{task.FieldCompleted, &completed, false}); err != nil {
-		return err
-	}
-	made, err := s.cfg.Tasks.Create(c.UserContext(), task.Draft{Title: title, Completed: completed})
+// nextPage links to the same list behind the last task, whatever else its query says.
+func nextPage(c *fiber.Ctx, last task.ID) string {
+	query := fasthttp.AcquireArgs()
+	defer fasthttp.ReleaseArgs(query)
+	c.Context().QueryArgs().CopyTo(query)
+	query.Set(paramAfter, cursorAfter(last))
+	return "<" + tasksPath + "?" + query.String() + `>; rel="next"`
+}
+
+type createInput struct {
+	Body newTask `body:"application/json"`
+}
+
+// newTask is what a client says about a task that it makes.
+type newTask struct {
+	Title     string `json:"title"`
+	Completed bool   `json:"completed,omitempty"`
+}
+
+func (s *Server) createTask(c *fiber.Ctx, in createInput) (taskJSON, error) {
+	made, err := s.cfg.Tasks.Create(c.UserContext(), task.Draft(in.Body))
 	if err != nil {
-		return err
+		return taskJSON{}, err
 	}
 	c.Location(tasksPath + "/" + made.ID.String())
-	return c.Status(http.StatusCreated).JSON(toJSON(made))
+	return toJSON(made), nil
 }
 
-func (s *Server) getTask(c *fiber.Ctx) error {
-	id, err := task.ParseID(c.Params("id"))
-	if err != nil {
-		return err
-	}
-	found, err := s.cfg.Tasks.Get(c.UserContext(), id)
-	if err != nil {
-		return err
-	}
-	return c.JSON(toJSON(found))
+type getInput struct {
+	ID taskID `path:"id"`
 }
 
-func (s *Server) replaceTask(c *fiber.Ctx) error {
-	id, err := task.ParseID(c.Params("id"))
-	if err != nil {
-		return err
-	}
-	var draft task.Draft
-	if err := readObject(c, member{task.FieldTitle, &draft.Title, true}, member{task.FieldCompleted, &draft.Completed, true}); err != nil {
-		return err
-	}
-	replaced, err := s.cfg.Tasks.Replace(c.UserContext(), id, draft)
-	if err != nil {
-		return err
-	}
-	return c.JSON(toJSON(replaced))
+func (s *Server) getTask(c *fiber.Ctx, in getInput) (taskJSON, error) {
+	found, err := s.cfg.Tasks.Get(c.UserContext(), in.ID.ID)
+	return toJSON(found), err
 }
 
-func (s *Server) deleteTask(c *fiber.Ctx) error {
-	id, err := task.ParseID(c.Params("id"))
-	if err != nil {
-		return err
-	}
-	if err := s.cfg.Tasks.Delete(c.UserContext(), id); err != nil {
-		return err
-	}
-	return c.SendStatus(http.StatusNoContent)
+type replaceInput struct {
+	ID   taskID  `path:"id"`
+	Body allTask `body:"application/json"`
 }
 
-func limitOf(c *fiber.Ctx) (int, error) {
-	if !c.Context().QueryArgs().Has("limit") {
-		return defaultLimit, nil
-	}
-	limit, err := strconv.Atoi(c.Query("limit"))
-	if err != nil || limit < 1 || limit > maxLimit {
-		return 0, task.Invalid("limit", "must be a whole number from 1 to "+strconv.Itoa(maxLimit))
-	}
-	return limit, nil
+// allTask is everything that a client can say about a task.
+type allTask struct {
+	Title     string `json:"title"`
+	Completed bool   `json:"completed"`
+}
+
+func (s *Server) replaceTask(c *fiber.Ctx, in replaceInput) (taskJSON, error) {
+	replaced, err := s.cfg.Tasks.Replace(c.UserContext(), in.ID.ID, task.Draft(in.Body))
+	return toJSON(replaced), err
+}
+
+type deleteInput struct {
+	ID taskID `path:"id"`
+}
+
+func (s *Server) deleteTask(c *fiber.Ctx, in deleteInput) (nothing, error) {
+	return nothing{}, s.cfg.Tasks.Delete(c.UserContext(), in.ID.ID)
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,7 +57,7 @@ func TestTasks(t *testing.T) {
 	store := open(t, postgrestest.Database(t)).Tasks()
 	ctx := t.Context()
 
-	if got, err := store.List(ctx, 10); err != nil || got == nil || len(got) != 0 {
+	if got, err := store.List(ctx, task.Filter{Limit: 10}); err != nil || got == nil || len(got) != 0 {
 		t.Errorf("an empty list: %#v, %v", got, err)
 	}
 	var made []task.Task
@@ -70,7 +71,7 @@ func TestTasks(t *testing.T) {
 		}
 		made = append(made, m)
 	}
-	got, err := store.List(ctx, 2)
+	got, err := store.List(ctx, task.Filter{Limit: 2})
 	if diff := cmp.Diff([]task.Task{made[2], made[1]}, got); err != nil || diff != "" {
 		t.Errorf("newest two: %v (-want +got):\n%s", err, diff)
 	}
@@ -83,7 +84,7 @@ func TestTasks(t *testing.T) {
 	if err := store.Delete(ctx, made[0].ID); err != nil {
 		t.Error(err)
 	}
-	got, err = store.List(ctx, 10)
+	got, err = store.List(ctx, task.Filter{Limit: 10})
 	if diff := cmp.Diff([]task.Task{made[2], replaced}, got); err != nil || diff != "" {
 		t.Errorf("left: %v (-want +got):\n%s", err, diff)
 	}
@@ -102,6 +103,32 @@ func TestTasks(t *testing.T) {
 		if !errors.As(err, &invalid) {
 			t.Errorf("%s what is invalid: %v", name, err)
 		}
+	}
+}
+
+// Few of many rows must not cost a scan of them all.
+func TestAListOfOneStateHasItsIndex(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	if err := open(t, dsn).Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), `INSERT INTO tasks (id, title, completed, created_at, updated_at)
+		SELECT gen_random_uuid(), 'x', n % 1000 = 0, now(), now() FROM generate_series(1, 20000) AS n; ANALYZE tasks`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := conn.Query(t.Context(), `EXPLAIN SELECT * FROM tasks
+		WHERE completed = true AND id < 'ffffffff-ffff-ffff-ffff-ffffffffffff' ORDER BY id DESC LIMIT 101`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if plan := strings.Join(lines, "\n"); err != nil || !strings.Contains(plan, "tasks_by_completed") || strings.Contains(plan, "Sort") {
+		t.Errorf("%v, plan:\n%s", err, plan)
 	}
 }
 
@@ -169,7 +196,7 @@ func TestConnectingOutlivesTheRequestThatBeganIt(t *testing.T) {
 	db := open(t, dsn)
 	impatient, cancel := context.WithCancel(t.Context())
 	listed := make(chan error)
-	go func() { _, err := db.Tasks().List(impatient, 1); listed <- err }()
+	go func() { _, err := db.Tasks().List(impatient, task.Filter{Limit: 1}); listed <- err }()
 	<-door.knocked
 	cancel()
 	var unavailable *task.UnavailableError

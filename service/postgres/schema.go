@@ -25,6 +25,8 @@ const (
 	longestPause = 20 * time.Minute
 	// migrationLock is the key of the advisory lock; any number that is only ours.
 	migrationLock = 0x746f646f // "todo"
+	// lockPause is between two tries to take it.
+	lockPause = 100 * time.Millisecond
 )
 
 //go:embed migrations/*.sql
@@ -121,15 +123,29 @@ func (db *DB) keepMigrating(ctx context.Context) {
 	}
 }
 
-// sessionLock lets one instance migrate at a time. It waits in the database, where
-// goose's own lock would poll, and ends with its connection when an instance dies.
+// sessionLock lets one instance migrate at a time, and ends with its connection when
+// an instance dies. It asks again and again rather than wait in the database: CREATE
+// INDEX CONCURRENTLY waits for every statement that is older, so it and a waiting
+// pg_advisory_lock would wait for each other.
 type sessionLock struct{}
 
 func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock); err != nil {
-		return fmt.Errorf("take the migrations' advisory lock: %w", err)
+	again := time.NewTicker(lockPause)
+	defer again.Stop()
+	for {
+		var taken bool
+		if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", migrationLock).Scan(&taken); err != nil {
+			return fmt.Errorf("take the migrations' advisory lock: %w", err)
+		}
+		if taken {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the migrations' advisory lock: %w", context.Cause(ctx))
+		}
 	}
-	return nil
 }
 
 func (sessionLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {

@@ -37,11 +37,17 @@ const (
 // TableName implements GORM's schema.Tabler.
 func (row) TableName() string { return "tasks" }
 
-// List gives the newest tasks first, at most limit of them, and never nil.
-func (t *Tasks) List(ctx context.Context, limit int) ([]task.Task, error) {
+// List gives the tasks of the filter, and never nil.
+func (t *Tasks) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
 	rows := []row{}
 	err := t.run(ctx, func(tx *gorm.DB) error {
-		return tx.Order(clause.OrderByColumn{Column: clause.Column{Name: columnID}, Desc: true}).Limit(limit).Find(&rows).Error
+		if f.After != nil {
+			tx = tx.Where(clause.Lt{Column: clause.Column{Name: columnID}, Value: f.After.String()})
+		}
+		if f.Completed != nil {
+			tx = tx.Where(clause.Eq{Column: clause.Column{Name: columnCompleted}, Value: *f.Completed})
+		}
+		return tx.Order(clause.OrderByColumn{Column: clause.Column{Name: columnID}, Desc: true}).Limit(f.Limit).Find(&rows).Error
 	})
 	if err != nil {
 		return nil, translate(ctx, "list tasks", err)

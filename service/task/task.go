@@ -34,6 +34,15 @@ type Draft struct {
 	Completed bool
 }
 
+// Filter says which tasks of a list are wanted, newest first. Since it continues
+// behind an id rather than at a number of rows, pages neither repeat nor skip a task
+// when others are made and deleted between them.
+type Filter struct {
+	Limit     int   // at most so many
+	After     *ID   // only those older than this one, which need not exist any more
+	Completed *bool // only those, or only the others
+}
+
 // New makes a task from a draft at the given time. The error is an [*InvalidError].
 func New(d Draft, now time.Time) (Task, error) {
 	d, err := d.Checked()

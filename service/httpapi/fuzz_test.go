@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"example.com/todo/service/task"
+)
+
+// A cursor that is taken is one that was given out, and leads where it said.
+func FuzzCursor(f *testing.F) {
+	given := cursorAfter(task.NewID(time.Now()))
+	for _, text := range []string{given, given + "=", given[1:], given + "\n", strings.ToLower(given), "", "AQ", "%%%"} {
+		f.Add(text)
+	}
+	for _, last := range "ABCDEFGHQRST" { // one of these texts is a cursor; the others have bits to spare
+		f.Add(given[:len(given)-1] + string(last))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var c cursor
+		if rule := c.parse(text); rule != "" {
+			if c.after != nil {
+				t.Errorf("%q is refused, and leads to %v", text, c.after)
+			}
+			return
+		}
+		if again := cursorAfter(*c.after); again != text {
+			t.Errorf("%q is taken for %q", text, again)
+		}
+	})
+}
+
+// Whatever a body is, it is refused with a problem or says the same to encoding/json.
+func FuzzBody(f *testing.F) {
+	for _, body := range []string{
+		`{"title":"x"}`, `{"title":"x","completed":true}`, ` {"title" : "\u00e9\ud83e\udd5b" } `, `{"title":"\ud800"}`, `{"title":"\\ufffd\udc00"}`,
+		`{"title":"x","title":"y"}`, `{"Title":"x"}`, `{"title":null}`, `{"title":"x"}{}`, `{"title":"x",}`, `{}`, `[]`, `null`, "{\"title\":\"\xff\"}",
+		strings.Repeat(`{"title":`, 100), `{"title":"x","completed":"true"}`, `{"title":"x","completed":{"a":[1,2,3]}}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var got newTask
+		if err := decodeObject(body, reflect.ValueOf(&got).Elem()); err != nil {
+			var ours *problem
+			var invalid *task.InvalidError
+			if !errors.As(err, &ours) && !errors.As(err, &invalid) {
+				t.Errorf("%q: error %v is neither a problem nor invalid", body, err)
+			}
+			if p := problemOf(err); p.Status != 400 {
+				t.Errorf("%q: status %d", body, p.Status)
+			}
+			return
+		}
+		var want newTask
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&want); err != nil || got != want || !utf8.ValidString(got.Title) {
+			t.Errorf("%q: got %+v, encoding/json %+v, %v", body, got, want, err)
+		}
+		if strings.Contains(got.Title, "\ufffd") && !bytes.Contains(body, []byte("\ufffd")) && !bytes.Contains(bytes.ToLower(body), []byte(`\ufffd`)) {
+			t.Errorf("%q: title %q is not what was sent", body, got.Title)
+		}
+	})
+}

@@ -1,0 +1,172 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"example.com/todo/service/task"
+	"github.com/gofiber/fiber/v2"
+)
+
+// The input of an operation is a struct whose fields say where they come from:
+//
+//	ID    taskID   `path:"id"`
+//	Limit pageSize `query:"limit"`
+//	Body  newTask  `body:"application/json"`
+//
+// A field of the path, the query or a header is a [parameter]; one that the request
+// leaves out keeps its zero value.
+
+// parameter reads itself from a request, or gives the rule that the text breaks.
+type parameter interface {
+	parse(text string) (rule string)
+}
+
+const (
+	inPath   = "path"
+	inQuery  = "query"
+	inHeader = "header"
+	inBody   = "body"
+)
+
+// input is what the fields of an operation's input say.
+type input struct {
+	parameters []field
+	body       field // its index is -1 without one
+}
+
+// field is one field of an input.
+type field struct {
+	index    int
+	in, name string
+	tag      reflect.StructTag
+}
+
+// inputOf reads the tags of a struct. It panics when one cannot be served, which is
+// when the program starts.
+func inputOf(t reflect.Type) input {
+	in := input{body: field{index: -1}}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if media, ok := f.Tag.Lookup(inBody); ok {
+			in.body = field{i, inBody, media, f.Tag}
+			continue
+		}
+		for _, where := range []string{inPath, inQuery, inHeader} {
+			if name, ok := f.Tag.Lookup(where); ok {
+				_ = reflect.New(f.Type).Interface().(parameter)
+				in.parameters = append(in.parameters, field{i, where, name, f.Tag})
+			}
+		}
+	}
+	return in
+}
+
+// read fills the struct, or says everything that is wrong with the parameters, or
+// with the body.
+func (in input) read(c *fiber.Ctx, into reflect.Value) error {
+	invalid := &task.InvalidError{}
+	for _, f := range in.parameters {
+		values := f.values(c)
+		rule := ""
+		switch {
+		case len(values) == 0:
+			continue
+		case len(values) > 1 && f.in == inQuery:
+			rule = "must be given once"
+		default: // the lines of a header are one list: RFC 9110, 5.3
+			rule = into.Field(f.index).Addr().Interface().(parameter).parse(strings.Join(values, ", "))
+		}
+		if rule != "" {
+			invalid.Problems = append(invalid.Problems, task.Problem{Field: f.name, Rule: rule})
+		}
+	}
+	if len(invalid.Problems) > 0 {
+		return invalid
+	}
+	if in.body.index < 0 {
+		return nil
+	}
+	return readBody(c, strings.Split(in.body.name, ","), into.Field(in.body.index))
+}
+
+func (f field) values(c *fiber.Ctx) []string {
+	var found [][]byte
+	switch f.in {
+	case inPath:
+		return []string{c.Params(f.name)}
+	case inQuery:
+		found = c.Context().QueryArgs().PeekMulti(f.name)
+	case inHeader:
+		found = c.Request().Header.PeekAll(f.name)
+	}
+	values := make([]string, len(found))
+	for i, v := range found {
+		values[i] = string(v)
+	}
+	return values
+}
+
+// taskID is the id of a task in a path.
+type taskID struct{ task.ID }
+
+func (p *taskID) parse(text string) (rule string) {
+	id, err := task.ParseID(text)
+	if err != nil {
+		return idRule
+	}
+	p.ID = id
+	return ""
+}
+
+const idRule = "must be a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057"
+
+// pageSize is how many tasks of a list are wanted; 0 stands for the default.
+type pageSize int
+
+func (p *pageSize) parse(text string) (rule string) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxLimit {
+		return "must be a whole number from 1 to " + strconv.Itoa(maxLimit)
+	}
+	*p = pageSize(n)
+	return ""
+}
+
+// choice is true, false or not made.
+type choice struct{ made *bool }
+
+func (p *choice) parse(text string) (rule string) {
+	if text != "true" && text != "false" {
+		return "must be true or false"
+	}
+	made := text == "true"
+	p.made = &made
+	return ""
+}
+
+// cursor is where a page ends and the next begins. Clients get it as text to hand
+// back, and are told nothing about what is in it: a version, for the day when a list
+// has another order, and the last id of the page.
+type cursor struct{ after *task.ID }
+
+const cursorVersion = 1
+
+// cursorText has no padding, and only one text for each cursor.
+var cursorText = base64.RawURLEncoding.Strict()
+
+func (p *cursor) parse(text string) (rule string) {
+	b, err := cursorText.DecodeString(text)
+	if err != nil || len(b) != 1+len(task.ID{}) || b[0] != cursorVersion || strings.ContainsAny(text, "\r\n") {
+		return `must be taken unchanged from a Link header with rel="next"`
+	}
+	id := task.ID(b[1:])
+	p.after = &id
+	return ""
+}
+
+func cursorAfter(id task.ID) string {
+	return cursorText.EncodeToString(append([]byte{cursorVersion}, id[:]...))
+}
