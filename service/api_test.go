@@ -189,7 +189,7 @@ func TestRefusals(t *testing.T) {
 func TestMethodNotAllowed(t *testing.T) {
 	api := serve(t, env{envDatabaseURL: postgrestest.Database(t)})
 	for path, allow := range map[string][]string{
-		"/": {"GET", "HEAD"}, "/version": {"GET", "HEAD"}, tasks: {"GET", "HEAD", "POST"}, tasks + "/x": {"DELETE", "GET", "HEAD", "PUT"},
+		"/": {"GET", "HEAD"}, "/version": {"GET", "HEAD"}, tasks: {"GET", "HEAD", "POST"}, tasks + "/x": {"DELETE", "GET", "HEAD", "PATCH", "PUT"},
 	} {
 		r := api.do(t, "OPTIONS", path, "", nil)
 		got := strings.Split(r.header.Get("Allow"), ", ")

@@ -137,6 +137,9 @@ func jsonName(f reflect.StructField) (name string, optional bool) {
 func decode(value json.RawMessage, into reflect.Value) (rule string) {
 	isNull := string(value) == "null"
 	if into.Kind() == reflect.Pointer {
+		if isNull { // in a merge patch it removes, and a task has all its fields
+			return "must not be null, because it cannot be removed"
+		}
 		into.Set(reflect.New(into.Type().Elem()))
 		into = into.Elem()
 	}

@@ -46,6 +46,7 @@ var codes = map[int]string{
 	http.StatusNotFound:                    "not_found",
 	http.StatusMethodNotAllowed:            "method_not_allowed",
 	http.StatusRequestTimeout:              "request_timeout",
+	http.StatusPreconditionFailed:          "precondition_failed",
 	http.StatusRequestEntityTooLarge:       "body_too_large",
 	http.StatusUnsupportedMediaType:        "unsupported_media_type",
 	http.StatusRequestHeaderFieldsTooLarge: "headers_too_large",
@@ -83,6 +84,8 @@ func problemOf(err error) *problem {
 		p := newProblem(http.StatusNotFound, task.ErrNotFound.Error())
 		p.Code = "task_not_found"
 		return p
+	case errors.Is(err, task.ErrChanged):
+		return newProblem(http.StatusPreconditionFailed, "the task has none of the versions in the header If-Match")
 	case errors.As(err, &unavailable):
 		p := newProblem(http.StatusServiceUnavailable, unavailable.Reason)
 		p.cause = err

@@ -40,8 +40,10 @@ type Tasks interface {
 	List(context.Context, task.Filter) ([]task.Task, error)
 	Create(context.Context, task.Draft) (task.Task, error)
 	Get(context.Context, task.ID) (task.Task, error)
-	Replace(context.Context, task.ID, task.Draft) (task.Task, error)
-	Delete(context.Context, task.ID) error
+	// Update and Delete with versions other than nil write only a task that has one of
+	// them, and decide that together with the write.
+	Update(ctx context.Context, id task.ID, p task.Patch, versions []task.Version) (task.Task, error)
+	Delete(ctx context.Context, id task.ID, versions []task.Version) error
 }
 
 // Build says what is running; it is what GET /version answers.

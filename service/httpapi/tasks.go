@@ -25,6 +25,7 @@ func taskOperations() []operation {
 		serves(operation{method: http.MethodPost, path: tasksPath, status: http.StatusCreated}, (*Server).createTask),
 		serves(operation{method: http.MethodGet, path: taskPath, status: http.StatusOK}, (*Server).getTask),
 		serves(operation{method: http.MethodPut, path: taskPath, status: http.StatusOK}, (*Server).replaceTask),
+		serves(operation{method: http.MethodPatch, path: taskPath, status: http.StatusOK}, (*Server).patchTask),
 		serves(operation{method: http.MethodDelete, path: taskPath, status: http.StatusNoContent}, (*Server).deleteTask),
 	}
 }
@@ -91,21 +92,32 @@ func (s *Server) createTask(c *fiber.Ctx, in createInput) (taskJSON, error) {
 		return taskJSON{}, err
 	}
 	c.Location(tasksPath + "/" + made.ID.String())
+	setTag(c, made)
 	return toJSON(made), nil
 }
 
 type getInput struct {
-	ID taskID `path:"id"`
+	ID          taskID     `path:"id"`
+	IfNoneMatch entityTags `header:"If-None-Match"`
 }
 
 func (s *Server) getTask(c *fiber.Ctx, in getInput) (taskJSON, error) {
 	found, err := s.cfg.Tasks.Get(c.UserContext(), in.ID.ID)
-	return toJSON(found), err
+	if err != nil {
+		return taskJSON{}, err
+	}
+	setTag(c, found)
+	c.Set(fiber.HeaderCacheControl, "no-cache") // keep it, and ask with its tag whether it is still so
+	if in.IfNoneMatch.include(found.Version()) {
+		c.Status(http.StatusNotModified)
+	}
+	return toJSON(found), nil
 }
 
 type replaceInput struct {
-	ID   taskID  `path:"id"`
-	Body allTask `body:"application/json"`
+	ID      taskID     `path:"id"`
+	IfMatch entityTags `header:"If-Match"`
+	Body    allTask    `body:"application/json"`
 }
 
 // allTask is everything that a client can say about a task.
@@ -115,14 +127,41 @@ type allTask struct {
 }
 
 func (s *Server) replaceTask(c *fiber.Ctx, in replaceInput) (taskJSON, error) {
-	replaced, err := s.cfg.Tasks.Replace(c.UserContext(), in.ID.ID, task.Draft(in.Body))
-	return toJSON(replaced), err
+	return s.update(c, in.ID, task.Patch{Title: &in.Body.Title, Completed: &in.Body.Completed}, in.IfMatch)
+}
+
+type patchInput struct {
+	ID      taskID     `path:"id"`
+	IfMatch entityTags `header:"If-Match"`
+	Body    taskPatch  `body:"application/merge-patch+json,application/json"`
+}
+
+// taskPatch is a JSON merge patch, RFC 7396.
+type taskPatch struct {
+	Title     *string `json:"title,omitempty"`
+	Completed *bool   `json:"completed,omitempty"`
+}
+
+func (s *Server) patchTask(c *fiber.Ctx, in patchInput) (taskJSON, error) {
+	return s.update(c, in.ID, task.Patch(in.Body), in.IfMatch)
+}
+
+func (s *Server) update(c *fiber.Ctx, id taskID, p task.Patch, ifMatch entityTags) (taskJSON, error) {
+	updated, err := s.cfg.Tasks.Update(c.UserContext(), id.ID, p, ifMatch.versions())
+	if err != nil {
+		return taskJSON{}, err
+	}
+	setTag(c, updated)
+	return toJSON(updated), nil
 }
 
 type deleteInput struct {
-	ID taskID `path:"id"`
+	ID      taskID     `path:"id"`
+	IfMatch entityTags `header:"If-Match"`
 }
 
 func (s *Server) deleteTask(c *fiber.Ctx, in deleteInput) (nothing, error) {
-	return nothing{}, s.cfg.Tasks.Delete(c.UserContext(), in.ID.ID)
+	return nothing{}, s.cfg.Tasks.Delete(c.UserContext(), in.ID.ID, in.IfMatch.versions())
 }
+
+func setTag(c *fiber.Ctx, t task.Task) { c.Set(fiber.HeaderETag, `"`+t.Version().String()+`"`) }

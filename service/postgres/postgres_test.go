@@ -40,6 +40,11 @@ func open(t *testing.T, dsn string) *postgres.DB {
 	return db
 }
 
+// all is a patch of every field.
+func all(title string, completed bool) task.Patch {
+	return task.Patch{Title: &title, Completed: &completed}
+}
+
 func ask(t *testing.T, dsn, sql string) (answer int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
@@ -76,12 +81,12 @@ func TestTasks(t *testing.T) {
 		t.Errorf("newest two: %v (-want +got):\n%s", err, diff)
 	}
 
-	replaced, err := store.Replace(ctx, made[1].ID, task.Draft{Title: "new"})
+	replaced, err := store.Update(ctx, made[1].ID, all("new", false), nil)
 	want := task.Task{ID: made[1].ID, Title: "new", CreatedAt: made[1].CreatedAt, UpdatedAt: replaced.UpdatedAt}
 	if err != nil || replaced != want || !replaced.UpdatedAt.After(want.CreatedAt) {
-		t.Errorf("replaced: %+v, %v, want %+v", replaced, err, want)
+		t.Errorf("updated: %+v, %v, want %+v", replaced, err, want)
 	}
-	if err := store.Delete(ctx, made[0].ID); err != nil {
+	if err := store.Delete(ctx, made[0].ID, nil); err != nil {
 		t.Error(err)
 	}
 	got, err = store.List(ctx, task.Filter{Limit: 10})
@@ -90,16 +95,16 @@ func TestTasks(t *testing.T) {
 	}
 
 	_, getErr := store.Get(ctx, made[0].ID)
-	_, replaceErr := store.Replace(ctx, made[0].ID, task.Draft{Title: "x"})
-	for name, err := range map[string]error{"get": getErr, "replace": replaceErr, "delete": store.Delete(ctx, made[0].ID)} {
+	_, replaceErr := store.Update(ctx, made[0].ID, all("x", true), nil)
+	for name, err := range map[string]error{"get": getErr, "update": replaceErr, "delete": store.Delete(ctx, made[0].ID, nil)} {
 		if !errors.Is(err, task.ErrNotFound) {
 			t.Errorf("%s what is not there: %v", name, err)
 		}
 	}
 	var invalid *task.InvalidError
 	_, createErr := store.Create(ctx, task.Draft{Title: " "})
-	_, replaceErr = store.Replace(ctx, made[2].ID, task.Draft{Title: "a\x00"})
-	for name, err := range map[string]error{"create": createErr, "replace": replaceErr} {
+	_, replaceErr = store.Update(ctx, made[2].ID, all("a\x00", true), nil)
+	for name, err := range map[string]error{"create": createErr, "update": replaceErr} {
 		if !errors.As(err, &invalid) {
 			t.Errorf("%s what is invalid: %v", name, err)
 		}
@@ -164,7 +169,11 @@ func TestANewerSchemaIsAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := old.Tasks().Get(t.Context(), made.ID); err != nil { // prepares the statement
+	// These prepare the statements.
+	if made, err = old.Tasks().Update(t.Context(), made.ID, all("x", false), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Tasks().Get(t.Context(), made.ID); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.Connect(t.Context(), dsn)
@@ -180,7 +189,7 @@ func TestANewerSchemaIsAccepted(t *testing.T) {
 		if got, err := db.Tasks().Get(t.Context(), made.ID); err != nil || got != made {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
-		if _, err := db.Tasks().Replace(t.Context(), made.ID, task.Draft{Title: made.Title}); err != nil {
+		if _, err := db.Tasks().Update(t.Context(), made.ID, all(made.Title, false), nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		made, err = db.Tasks().Get(t.Context(), made.ID)
@@ -230,7 +239,7 @@ func TestAQueryEndsWithItsRequest(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	var unavailable *task.UnavailableError
-	if err := db.Tasks().Delete(ctx, made.ID); !errors.As(err, &unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+	if err := db.Tasks().Delete(ctx, made.ID, nil); !errors.As(err, &unavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a delete of a locked row got %v", err)
 	}
 	if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {

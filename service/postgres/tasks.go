@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/todo/service/task"
@@ -11,8 +13,9 @@ import (
 )
 
 // Tasks is the store of tasks. Its errors are the domain's: [task.ErrNotFound],
-// [*task.InvalidError] and [*task.UnavailableError]; any other is a defect. Every
-// operation ends with its context at the latest.
+// [task.ErrChanged], [task.ErrOtherRequest], [*task.InvalidError] and
+// [*task.UnavailableError]; any other is a defect. Every operation ends with its
+// context at the latest.
 type Tasks struct{ db *DB }
 
 // Tasks is the store in this database.
@@ -31,6 +34,7 @@ const (
 	columnID        = "id"
 	columnTitle     = "title"
 	columnCompleted = "completed"
+	columnCreatedAt = "created_at"
 	columnUpdatedAt = "updated_at"
 )
 
@@ -85,29 +89,82 @@ func (t *Tasks) Get(ctx context.Context, id task.ID) (task.Task, error) {
 	return r.task()
 }
 
-// Replace writes both fields of the draft.
-func (t *Tasks) Replace(ctx context.Context, id task.ID, d task.Draft) (task.Task, error) {
-	d, err := d.Checked()
+// Update writes what the patch has. With versions other than nil it does so only if
+// the task has one of them, else the error is [task.ErrChanged].
+func (t *Tasks) Update(ctx context.Context, id task.ID, p task.Patch, versions []task.Version) (task.Task, error) {
+	p, err := p.Checked()
 	if err != nil {
 		return task.Task{}, err
 	}
+	changes := map[string]any{} // GORM skips the zero values of a struct: completed=false is one
+	if p.Title != nil {
+		changes[columnTitle] = *p.Title
+	}
+	if p.Completed != nil {
+		changes[columnCompleted] = *p.Completed
+	}
+	if len(changes) == 0 {
+		return t.unchanged(ctx, id, versions)
+	}
+	changes[columnUpdatedAt] = gorm.Expr("GREATEST(?, updated_at + interval '1 microsecond')", task.Instant(time.Now()))
 	r := row{ID: id.String()}
 	err = t.run(ctx, func(tx *gorm.DB) error {
-		// A map, because GORM skips the zero values of a struct: completed=false is one.
-		return changedOne(tx.Model(&r).Clauses(clause.Returning{}).Updates(map[string]any{
-			columnTitle: d.Title, columnCompleted: d.Completed, columnUpdatedAt: task.Instant(time.Now()),
-		}))
+		return changedOne(only(versions, tx.Model(&r).Clauses(returning)).Updates(changes))
 	})
 	if err != nil {
-		return task.Task{}, translate(ctx, "replace task "+id.String(), err)
+		return task.Task{}, t.missed(ctx, "update task ", id, versions, err)
 	}
 	return r.task()
 }
 
-// Delete removes the task.
-func (t *Tasks) Delete(ctx context.Context, id task.ID) error {
-	err := t.run(ctx, func(tx *gorm.DB) error { return changedOne(tx.Delete(&row{ID: id.String()})) })
-	return translate(ctx, "delete task "+id.String(), err)
+// unchanged is what an update without changes gives.
+func (t *Tasks) unchanged(ctx context.Context, id task.ID, versions []task.Version) (task.Task, error) {
+	found, err := t.Get(ctx, id)
+	if err == nil && versions != nil && !slices.Contains(versions, found.Version()) {
+		err = fmt.Errorf("update task %s: %w", id, task.ErrChanged)
+	}
+	return found, err
+}
+
+// Delete removes the task; versions as in [Tasks.Update].
+func (t *Tasks) Delete(ctx context.Context, id task.ID, versions []task.Version) error {
+	err := t.run(ctx, func(tx *gorm.DB) error { return changedOne(only(versions, tx).Delete(&row{ID: id.String()})) })
+	if err != nil {
+		return t.missed(ctx, "delete task ", id, versions, err)
+	}
+	return nil
+}
+
+// returning names the columns: with * a prepared statement of an old release would
+// fail on the schema of a new one that has more.
+var returning = clause.Returning{Columns: []clause.Column{{Name: columnID}, {Name: columnTitle}, {Name: columnCompleted}, {Name: columnCreatedAt}, {Name: columnUpdatedAt}}}
+
+// only restricts a statement to rows of the versions. It is part of the statement, so
+// that nobody can write between the comparison and the write.
+func only(versions []task.Version, tx *gorm.DB) *gorm.DB {
+	switch {
+	case versions == nil:
+		return tx
+	case len(versions) == 0:
+		return tx.Where("FALSE")
+	}
+	wanted := make([][]any, len(versions))
+	for i, v := range versions {
+		wanted[i] = []any{v.UpdatedAt, v.Content}
+	}
+	return tx.Where("(updated_at, left(md5(completed::text || title), 16)) IN ?", wanted) // as task.Version computes it
+}
+
+// missed is the error of a write by id. When it found no row, the versions may be the
+// reason; what the row is now decides only which error that is.
+func (t *Tasks) missed(ctx context.Context, what string, id task.ID, versions []task.Version, err error) error {
+	if versions != nil && errors.Is(err, gorm.ErrRecordNotFound) {
+		if _, err := t.Get(ctx, id); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s%s: %w", what, id, task.ErrChanged)
+	}
+	return translate(ctx, what+id.String(), err)
 }
 
 // run does one operation on a database whose schema is there.

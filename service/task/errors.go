@@ -6,8 +6,14 @@ import (
 	"strings"
 )
 
-// ErrNotFound says that no task has the given id.
-var ErrNotFound = errors.New("task not found")
+var (
+	// ErrNotFound says that no task has the given id.
+	ErrNotFound = errors.New("task not found")
+	// ErrChanged says that the task has none of the versions that a write was for.
+	ErrChanged = errors.New("task has changed")
+	// ErrOtherRequest says that the key of a [Once] was used for another request.
+	ErrOtherRequest = errors.New("idempotency key was used for another request")
+)
 
 // InvalidError says which fields break which rules. Its text is for clients.
 type InvalidError struct{ Problems []Problem }

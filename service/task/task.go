@@ -56,19 +56,39 @@ func New(d Draft, now time.Time) (Task, error) {
 // Checked gives the draft with its title trimmed of surrounding white space, or
 // an [*InvalidError].
 func (d Draft) Checked() (Draft, error) {
-	if !utf8.ValidString(d.Title) {
-		return Draft{}, Invalid(FieldTitle, "must be valid UTF-8")
+	title, err := checkedTitle(d.Title)
+	return Draft{Title: title, Completed: d.Completed}, err
+}
+
+// Patch is what a client changes of a task; nil leaves a field as it is.
+type Patch struct {
+	Title     *string
+	Completed *bool
+}
+
+// Checked gives the patch with its title trimmed, or an [*InvalidError].
+func (p Patch) Checked() (Patch, error) {
+	if p.Title == nil {
+		return p, nil
 	}
-	d.Title = strings.TrimSpace(d.Title)
+	title, err := checkedTitle(*p.Title)
+	return Patch{Title: &title, Completed: p.Completed}, err
+}
+
+func checkedTitle(title string) (string, error) {
+	if !utf8.ValidString(title) {
+		return "", Invalid(FieldTitle, "must be valid UTF-8")
+	}
+	title = strings.TrimSpace(title)
 	switch {
-	case d.Title == "":
-		return Draft{}, Invalid(FieldTitle, "must not be empty")
-	case utf8.RuneCountInString(d.Title) > MaxTitle:
-		return Draft{}, Invalid(FieldTitle, "must have at most 500 characters")
-	case strings.ContainsFunc(d.Title, unicode.IsControl):
-		return Draft{}, Invalid(FieldTitle, "must not contain control characters")
+	case title == "":
+		return "", Invalid(FieldTitle, "must not be empty")
+	case utf8.RuneCountInString(title) > MaxTitle:
+		return "", Invalid(FieldTitle, "must have at most 500 characters")
+	case strings.ContainsFunc(title, unicode.IsControl):
+		return "", Invalid(FieldTitle, "must not contain control characters")
 	}
-	return d, nil
+	return title, nil
 }
 
 // Instant is t as a task keeps it: UTC, microseconds.
