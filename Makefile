@@ -9,7 +9,7 @@ LINT := $(CURDIR)/bin
 REHEARSAL := $(GO) build -o bin/rehearsal ./rehearsal && exec bin/rehearsal
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview test test-service test-infra test-rehearsal image lint fmt build clean
+.PHONY: help up preview setup test test-service test-infra test-rehearsal image lint fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ up: ## deploy STACK (dev) on this machine, without AWS, and print its URL; Ctrl-
 preview: ## show what a first deployment of STACK (dev) would make, without AWS
 	@$(REHEARSAL) preview --stack $(STACK)
 
+setup: ## build the Pulumi CLI where none is installed, and compile the program; minutes, once
+	@$(REHEARSAL) setup
+
 test: test-service test-infra test-rehearsal ## everything: set-up included, a few minutes
 
 test-service: ## the service against a real PostgreSQL, and its image in a real container
@@ -28,7 +31,7 @@ test-service: ## the service against a real PostgreSQL, and its image in a real 
 test-infra: ## the Pulumi program under mocks, as preview and as up
 	$(GO) test -count=1 ./infra/...
 
-test-rehearsal: ## the simulated account, and dev and prod end to end with the real engine
+test-rehearsal: setup ## the simulated account, and dev and prod end to end with the real engine
 	$(GO) test -count=1 -timeout 60m ./rehearsal/...
 
 image: ## build the image with Docker, run it as App Runner does, print its size

@@ -27,7 +27,8 @@ import (
 
 const usage = `usage:
   go run ./rehearsal up      [--stack dev] [--once]   deploy, print the outputs, stay until Ctrl-C
-  go run ./rehearsal preview [--stack dev]            show what a first deployment would make`
+  go run ./rehearsal preview [--stack dev]            show what a first deployment would make
+  go run ./rehearsal setup                            build what the others need, once, and compile the program`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -56,7 +57,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 		"up":      func(s *session) error { return s.up(*once) },
 		"preview": func(s *session) error { return s.stack.Preview(s.ctx, s.out) },
 	}[args[0]]
-	if act == nil {
+	setup := args[0] == "setup"
+	if act == nil && !setup {
 		return fmt.Errorf("unknown command %q\n%s", args[0], usage)
 	}
 
@@ -66,6 +68,10 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	}
 	root, err := stage.Root(here)
 	if err != nil {
+		return err
+	}
+	if setup {
+		_, err := stage.Prepare(ctx, root, out)
 		return err
 	}
 	opened, err := stage.Open(ctx, root, out)

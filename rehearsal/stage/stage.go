@@ -46,13 +46,19 @@ func Root(dir string) (string, error) {
 	}
 }
 
-// Open sets a stage up for the repository at root. Progress goes to log.
-func Open(ctx context.Context, root string, log io.Writer) (*Stage, error) {
+// Prepare does what takes minutes the first time: it builds the engine where there is none and compiles the program.
+func Prepare(ctx context.Context, root string, log io.Writer) (engine.Tools, error) {
 	tools, err := engine.FindTools(ctx, root, log)
 	if err != nil {
-		return nil, err
+		return engine.Tools{}, err
 	}
-	if err := engine.Compile(ctx, filepath.Join(root, "infra"), log); err != nil {
+	return tools, engine.Compile(ctx, filepath.Join(root, "infra"), log)
+}
+
+// Open sets a stage up for the repository at root. Progress goes to log.
+func Open(ctx context.Context, root string, log io.Writer) (*Stage, error) {
+	tools, err := Prepare(ctx, root, log)
+	if err != nil {
 		return nil, err
 	}
 	h, err := host.New(log)
