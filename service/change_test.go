@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"example.com/todo/service/postgres/postgrestest"
 	"github.com/jackc/pgx/v5"
@@ -207,8 +208,16 @@ func TestTheTagChangesWhateverAnOlderReleaseWrites(t *testing.T) {
 		}
 		tag(set)
 	}
+	last := ""
 	for range 3 { // our clock is an hour behind what is written
-		api.do(t, "PUT", path, `{"title":"y","completed":true}`, nil)
+		at := api.do(t, "PUT", path, `{"title":"y","completed":true}`, nil).json(t)["updated_at"].(string)
+		if len(at) == len(last) && at <= last {
+			t.Errorf("updated_at %s after %s", at, last)
+		}
+		if at < time.Now().Add(30*time.Minute).UTC().Format(time.RFC3339) {
+			t.Errorf("updated_at went back to %s", at)
+		}
+		last = at
 		tag("PUT")
 	}
 }

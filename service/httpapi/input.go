@@ -170,3 +170,26 @@ func (p *cursor) parse(text string) (rule string) {
 func cursorAfter(id task.ID) string {
 	return cursorText.EncodeToString(append([]byte{cursorVersion}, id[:]...))
 }
+
+// idempotencyKey is a string of RFC 9651 in quotes, as draft-ietf-httpapi-idempotency-key-header
+// has it, or the same without the quotes, as many clients send it.
+type idempotencyKey string
+
+const maxKey = 255
+
+func (p *idempotencyKey) parse(text string) (rule string) {
+	const broken = "must be a string of 1 to 255 visible ASCII characters in double quotes"
+	key := trimOWS(text)
+	if inside, quoted := strings.CutPrefix(key, `"`); quoted {
+		closed := false
+		if key, closed = strings.CutSuffix(inside, `"`); !closed {
+			return broken
+		}
+	}
+	// An escaped quote or backslash is not worth its parser: no generator of keys makes one.
+	if key == "" || len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\,;`, r) }) {
+		return broken
+	}
+	*p = idempotencyKey(key)
+	return ""
+}

@@ -86,6 +86,10 @@ func problemOf(err error) *problem {
 		return p
 	case errors.Is(err, task.ErrChanged):
 		return newProblem(http.StatusPreconditionFailed, "the task has none of the versions in the header If-Match")
+	case errors.Is(err, task.ErrOtherRequest):
+		p := newProblem(http.StatusUnprocessableEntity, "the Idempotency-Key was used with another body")
+		p.Code = "idempotency_key_reused"
+		return p
 	case errors.As(err, &unavailable):
 		p := newProblem(http.StatusServiceUnavailable, unavailable.Reason)
 		p.cause = err

@@ -38,7 +38,8 @@ const (
 // Tasks is the store behind the API. Its errors are those of package task.
 type Tasks interface {
 	List(context.Context, task.Filter) ([]task.Task, error)
-	Create(context.Context, task.Draft) (task.Task, error)
+	// Create with the key of an earlier one gives what that one gave, for 24 hours.
+	Create(context.Context, task.Draft, task.Once) (task.Task, error)
 	Get(context.Context, task.ID) (task.Task, error)
 	// Update and Delete with versions other than nil write only a task that has one of
 	// them, and decide that together with the write.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"net/http"
 	"time"
 
@@ -77,7 +78,8 @@ func nextPage(c *fiber.Ctx, last task.ID) string {
 }
 
 type createInput struct {
-	Body newTask `body:"application/json"`
+	Key  idempotencyKey `header:"Idempotency-Key"`
+	Body newTask        `body:"application/json"`
 }
 
 // newTask is what a client says about a task that it makes.
@@ -87,7 +89,8 @@ type newTask struct {
 }
 
 func (s *Server) createTask(c *fiber.Ctx, in createInput) (taskJSON, error) {
-	made, err := s.cfg.Tasks.Create(c.UserContext(), task.Draft(in.Body))
+	once := task.Once{Key: string(in.Key), Fingerprint: sha256.Sum256(c.BodyRaw())}
+	made, err := s.cfg.Tasks.Create(c.UserContext(), task.Draft(in.Body), once)
 	if err != nil {
 		return taskJSON{}, err
 	}

@@ -18,7 +18,7 @@ func TestNoConnectionAfterAQuietMinute(t *testing.T) {
 	}
 	dsn := postgrestest.Database(t)
 	db := open(t, dsn)
-	if _, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"}); err != nil {
+	if _, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"}, task.Once{}); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.Connect(t.Context(), dsn)

@@ -67,7 +67,7 @@ func TestTasks(t *testing.T) {
 	}
 	var made []task.Task
 	for i := range 3 {
-		m, err := store.Create(ctx, task.Draft{Title: fmt.Sprintf(" task %d'; -- ", i), Completed: i == 1})
+		m, err := store.Create(ctx, task.Draft{Title: fmt.Sprintf(" task %d'; -- ", i), Completed: i == 1}, task.Once{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestTasks(t *testing.T) {
 		}
 	}
 	var invalid *task.InvalidError
-	_, createErr := store.Create(ctx, task.Draft{Title: " "})
+	_, createErr := store.Create(ctx, task.Draft{Title: " "}, task.Once{})
 	_, replaceErr = store.Update(ctx, made[2].ID, all("a\x00", true), nil)
 	for name, err := range map[string]error{"create": createErr, "update": replaceErr} {
 		if !errors.As(err, &invalid) {
@@ -143,7 +143,7 @@ func TestManyInstancesMigrateAtOnce(t *testing.T) {
 	for range 8 {
 		db := open(t, dsn)
 		wg.Go(func() {
-			if _, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"}); err != nil {
+			if _, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"}, task.Once{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -165,7 +165,7 @@ func TestManyInstancesMigrateAtOnce(t *testing.T) {
 func TestANewerSchemaIsAccepted(t *testing.T) {
 	dsn := postgrestest.Database(t)
 	old := open(t, dsn)
-	made, err := old.Tasks().Create(t.Context(), task.Draft{Title: "x"})
+	made, err := old.Tasks().Create(t.Context(), task.Draft{Title: "x"}, task.Once{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestConnectingOutlivesTheRequestThatBeganIt(t *testing.T) {
 func TestAQueryEndsWithItsRequest(t *testing.T) {
 	dsn := postgrestest.Database(t)
 	db := open(t, dsn)
-	made, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"})
+	made, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"}, task.Once{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,11 +65,15 @@ func (t *Tasks) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
 	return tasks, nil
 }
 
-// Create keeps a new task.
-func (t *Tasks) Create(ctx context.Context, d task.Draft) (task.Task, error) {
+// Create keeps a new task. For 24 hours a repeat with the same key gives it as it was
+// made, also when it has changed or gone, and makes no other.
+func (t *Tasks) Create(ctx context.Context, d task.Draft, once task.Once) (task.Task, error) {
 	made, err := task.New(d, time.Now())
 	if err != nil {
 		return task.Task{}, err
+	}
+	if once.Key != "" {
+		return t.createOnce(ctx, made, once)
 	}
 	r := row{made.ID.String(), made.Title, made.Completed, made.CreatedAt, made.UpdatedAt}
 	err = t.run(ctx, func(tx *gorm.DB) error { return tx.Create(&r).Error })
@@ -186,7 +190,7 @@ func changedOne(tx *gorm.DB) error {
 func (r row) task() (task.Task, error) {
 	id, err := task.ParseID(r.ID)
 	if err != nil {
-		return task.Task{}, fmt.Errorf("read task %q: %w", r.ID, err)
+		return task.Task{}, fmt.Errorf("the id %q of a row is malformed", r.ID) // a defect, so not the domain's error
 	}
 	return task.Task{
 		ID: id, Title: r.Title, Completed: r.Completed,
