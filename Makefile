@@ -9,7 +9,7 @@ LINT := $(CURDIR)/bin
 REHEARSAL := $(GO) build -o bin/rehearsal ./rehearsal && exec bin/rehearsal
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview setup test test-service test-infra test-rehearsal image lint fmt build clean
+.PHONY: help up preview cost setup test test-service test-infra test-rehearsal image lint fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ preview: ## show what a first deployment of STACK (dev) would make, without AWS
 
 setup: ## build the Pulumi CLI where none is installed, and compile the program; minutes, once
 	@$(REHEARSAL) setup
+
+cost: ## say what a month of STACK (dev) costs, idle and busy, by its plan
+	@$(REHEARSAL) cost --stack $(STACK)
 
 test: test-service test-infra test-rehearsal ## everything: set-up included, a few minutes
 

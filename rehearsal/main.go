@@ -21,6 +21,7 @@ import (
 
 	"example.com/todo/infra/output"
 
+	"example.com/todo/rehearsal/cost"
 	"example.com/todo/rehearsal/engine"
 	"example.com/todo/rehearsal/stage"
 )
@@ -28,6 +29,7 @@ import (
 const usage = `usage:
   go run ./rehearsal up      [--stack dev] [--once]   deploy, print the outputs, stay until Ctrl-C
   go run ./rehearsal preview [--stack dev]            show what a first deployment would make
+  go run ./rehearsal cost    [--stack dev]            say what a month of it costs, by its plan
   go run ./rehearsal setup                            build what the others need, once, and compile the program`
 
 func main() {
@@ -56,6 +58,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	act := map[string]func(*session) error{
 		"up":      func(s *session) error { return s.up(*once) },
 		"preview": func(s *session) error { return s.stack.Preview(s.ctx, s.out) },
+		"cost":    func(s *session) error { return s.cost() },
 	}[args[0]]
 	setup := args[0] == "setup"
 	if act == nil && !setup {
@@ -140,9 +143,48 @@ func (s *session) deploy() error {
 	for _, name := range slices.Sorted(maps.Keys(outputs)) {
 		fmt.Fprintf(s.out, "  %-18s %s\n", name, outputs[name])
 	}
+	var made []cost.Resource
+	var region string
+	for _, r := range s.stage.Host.Account.Resources() {
+		region = r.Region
+		made = append(made, cost.Resource{Type: r.Token, ID: r.ID, Inputs: r.Inputs.Mappable()})
+	}
+	s.bill(region, made)
 	ca := s.stage.Host.RootCertificates()
 	fmt.Fprintf(s.out, "\nTry it:\n  curl --cacert %s %s -H 'Content-Type: application/json' -d '{\"title\":\"buy milk\"}'\n  curl --cacert %s %s\n", ca, tasks, ca, tasks)
 	return nil
+}
+
+// cost estimates what the stack's plan would cost, without making anything.
+func (s *session) cost() error {
+	plan, err := s.stack.Plan(s.ctx)
+	if err != nil {
+		return err
+	}
+	var planned []cost.Resource
+	var region string
+	for _, step := range plan.Steps {
+		if step.NewState == nil {
+			continue
+		}
+		if step.Type() == "pulumi:providers:aws" {
+			region, _ = step.NewState.Inputs["region"].(string)
+		}
+		planned = append(planned, cost.Resource{Type: step.Type(), Inputs: step.NewState.Inputs})
+	}
+	s.bill(region, planned)
+	fmt.Fprintf(s.out, "\n%s\n", cost.Assumptions)
+	return nil
+}
+
+// bill prints what resources cost in a month. A region without prices is no reason to fail.
+func (s *session) bill(region string, resources []cost.Resource) {
+	estimate, err := cost.Of(region, resources)
+	if err != nil {
+		fmt.Fprintf(s.out, "\n  no costs: %v\n", err)
+		return
+	}
+	fmt.Fprintf(s.out, "\n%s", estimate)
 }
 
 // ask sends one request as a client would.

@@ -288,6 +288,17 @@ func (a *Account) Count() int {
 	return len(a.all())
 }
 
+// Resources are copies of everything in the account, in the order of their types and ids.
+func (a *Account) Resources() []Resource {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var copies []Resource
+	for _, r := range a.all() {
+		copies = append(copies, Resource{r.Token, r.ID, r.Region, r.Inputs.Copy(), r.State.Copy()})
+	}
+	return copies
+}
+
 func (a *Account) all() []*Resource {
 	var all []*Resource
 	for _, byID := range a.resources {
