@@ -186,16 +186,83 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestMethodNotAllowed(t *testing.T) {
+func TestMethods(t *testing.T) {
 	api := serve(t, env{envDatabaseURL: postgrestest.Database(t)})
-	for path, allow := range map[string][]string{
-		"/": {"GET", "HEAD"}, "/version": {"GET", "HEAD"}, tasks: {"GET", "HEAD", "POST"}, tasks + "/x": {"DELETE", "GET", "HEAD", "PATCH", "PUT"},
+	for path, allow := range map[string]string{
+		"/": "GET, HEAD, OPTIONS", "/readyz": "GET, HEAD, OPTIONS", "/version": "GET, HEAD, OPTIONS", "/openapi.json": "GET, HEAD, OPTIONS", "/docs": "GET, HEAD, OPTIONS",
+		tasks: "GET, HEAD, OPTIONS, POST", api.create(t, "x", false): "DELETE, GET, HEAD, OPTIONS, PATCH, PUT",
 	} {
-		r := api.do(t, "OPTIONS", path, "", nil)
-		got := strings.Split(r.header.Get("Allow"), ", ")
-		slices.Sort(got)
-		if r.status != 405 || r.json(t)["code"] != "method_not_allowed" || !slices.Equal(got, allow) {
-			t.Errorf("OPTIONS %s: %d Allow %v, want %v; %s", path, r.status, got, allow, r.body)
+		paths := []string{path}
+		if path != "/" {
+			paths = append(paths, path+"/")
+		}
+		for _, path := range paths {
+			if r := api.do(t, "OPTIONS", path, "", nil); r.status != 204 || r.body != "" || r.header.Get("Allow") != allow {
+				t.Errorf("OPTIONS %s: %d Allow %s, want %s; %s", path, r.status, r.header.Get("Allow"), allow, r.body)
+			}
+			get, head := api.do(t, "GET", path, "", nil), api.do(t, "HEAD", path, "", nil)
+			for _, r := range []response{get, head} {
+				r.header.Del("Date")
+				r.header.Del("X-Request-Id")
+			}
+			if diff := cmp.Diff(get.header, head.header); get.status != 200 || head.status != 200 || head.body != "" || diff != "" {
+				t.Errorf("HEAD %s: %d %q, GET %d (-get +head):\n%s", path, head.status, head.body, get.status, diff)
+			}
+			for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} {
+				if strings.Contains(allow, method) {
+					continue
+				}
+				r := api.do(t, method, path, "", nil)
+				got := strings.Split(r.header.Get("Allow"), ", ")
+				slices.Sort(got)
+				if r.status != 405 || r.json(t)["code"] != "method_not_allowed" || strings.Join(got, ", ") != allow {
+					t.Errorf("%s %s: %d Allow %v, want %s; %s", method, path, r.status, got, allow, r.body)
+				}
+			}
+		}
+	}
+	for _, method := range []string{"GET", "OPTIONS", "BREW", "POST"} {
+		for _, path := range []string{"/nothing", "/API/v1/tasks", "//"} {
+			if r := api.do(t, method, path, "", nil); r.status != 404 || r.json(t)["code"] != "not_found" {
+				t.Errorf("%s %s: %d %s", method, path, r.status, r.body)
+			}
+		}
+	}
+}
+
+func TestAccept(t *testing.T) {
+	api := serve(t, env{envDatabaseURL: postgrestest.Database(t)})
+	for accept, ok := range map[string]bool{
+		"": true, "*/*": true, "application/*": true, "application/json": true, "APPLICATION/JSON;q=0.1": true, "application/problem+json": true,
+		"text/html, */*;q=0.8": true, "text/html, application/json; charset=utf-8; q=1": true, "application/json;q=0, */*": true,
+		"text/html": false, "application/xml, text/*": false, "application/json;q=0": false, "*/*;q=0.0": false, "*/*, application/*;q=0": false, "json": false,
+	} {
+		for _, path := range []string{tasks, "/version", "/openapi.json"} {
+			r := api.do(t, "GET", path, "", header{"Accept": accept})
+			if (r.status == 200) != ok || !ok && (r.status != 406 || r.json(t)["code"] != "not_acceptable") {
+				t.Errorf("GET %s Accept %s: %d %s", path, accept, r.status, r.body)
+			}
+		}
+		if r := api.do(t, "GET", "/", "", header{"Accept": accept}); r.status != 200 {
+			t.Errorf("GET / Accept %s: %d", accept, r.status)
+		}
+	}
+	if r := api.do(t, "POST", tasks, `{"title":"x"}`, header{"Accept": "text/html"}); r.status != 406 {
+		t.Errorf("POST: %d %s", r.status, r.body)
+	}
+	if r := api.do(t, "GET", tasks, "", nil); r.body != "[]" {
+		t.Errorf("a request that was not acceptable wrote %s", r.body)
+	}
+}
+
+func TestContentType(t *testing.T) {
+	api := serve(t, env{envDatabaseURL: postgrestest.Database(t)})
+	for media, status := range map[string]int{
+		"application/json": 201, "application/json; charset=utf-8": 201, `Application/JSON;charset="UTF-8"`: 201, "application/json; v=1": 201,
+		"application/json; charset=latin1": 415, "application/json; charset": 415, "text/json": 415, "application/merge-patch+json": 415, "*/*": 415,
+	} {
+		if r := api.do(t, "POST", tasks, `{"title":"x"}`, header{"Content-Type": media}); r.status != status {
+			t.Errorf("Content-Type %s: %d %s", media, r.status, r.body)
 		}
 	}
 }

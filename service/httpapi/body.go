@@ -27,12 +27,14 @@ const bodyTooLarge = "the body may have at most 64 KiB"
 // store. Every field of the struct must be given but those with omitempty.
 func readBody(c *fiber.Ctx, medias []string, into reflect.Value) error {
 	body := c.BodyRaw() // Body would unpack what is compressed, without a limit
-	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
+	media, parameters, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	switch {
 	case len(body) > maxBody:
 		return newProblem(http.StatusRequestEntityTooLarge, bodyTooLarge)
 	case err != nil || !slices.Contains(medias, media):
 		return newProblem(http.StatusUnsupportedMediaType, "the header Content-Type must be "+strings.Join(medias, " or "))
+	case parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8"):
+		return newProblem(http.StatusUnsupportedMediaType, "the body must be UTF-8")
 	case c.Get(fiber.HeaderContentEncoding) != "":
 		return newProblem(http.StatusUnsupportedMediaType, "the body must not be compressed")
 	}

@@ -49,6 +49,10 @@ func (p *entityTags) parse(text string) (rule string) {
 	return ""
 }
 
+func (entityTags) schema() schema {
+	return schema{Type: "string", Examples: []any{"*", `"660e6e3c381ec-6efe7c2fd6979afa"`}}
+}
+
 func trimOWS(s string) string { return strings.Trim(s, " \t") }
 
 func notTag(r rune) bool { return r <= ' ' || r == 0x7f }

@@ -19,9 +19,11 @@ import (
 // A field of the path, the query or a header is a [parameter]; one that the request
 // leaves out keeps its zero value.
 
-// parameter reads itself from a request, or gives the rule that the text breaks.
+// parameter reads itself from a request, or gives the rule that the text breaks, and
+// documents that rule.
 type parameter interface {
 	parse(text string) (rule string)
+	schema() schema
 }
 
 const (
@@ -121,6 +123,10 @@ func (p *taskID) parse(text string) (rule string) {
 	return ""
 }
 
+func (taskID) schema() schema {
+	return schema{Type: "string", Format: "uuid", Pattern: "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
+}
+
 const idRule = "must be a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057"
 
 // pageSize is how many tasks of a list are wanted; 0 stands for the default.
@@ -135,6 +141,10 @@ func (p *pageSize) parse(text string) (rule string) {
 	return ""
 }
 
+func (pageSize) schema() schema {
+	return schema{Type: "integer", Minimum: 1, Maximum: maxLimit, Default: defaultLimit}
+}
+
 // choice is true, false or not made.
 type choice struct{ made *bool }
 
@@ -146,6 +156,8 @@ func (p *choice) parse(text string) (rule string) {
 	p.made = &made
 	return ""
 }
+
+func (choice) schema() schema { return schema{Type: "boolean"} }
 
 // cursor is where a page ends and the next begins. Clients get it as text to hand
 // back, and are told nothing about what is in it: a version, for the day when a list
@@ -166,6 +178,8 @@ func (p *cursor) parse(text string) (rule string) {
 	p.after = &id
 	return ""
 }
+
+func (cursor) schema() schema { return schema{Type: "string", Pattern: "^[A-Za-z0-9_-]{23}$"} }
 
 func cursorAfter(id task.ID) string {
 	return cursorText.EncodeToString(append([]byte{cursorVersion}, id[:]...))
@@ -192,4 +206,8 @@ func (p *idempotencyKey) parse(text string) (rule string) {
 	}
 	*p = idempotencyKey(key)
 	return ""
+}
+
+func (idempotencyKey) schema() schema {
+	return schema{Type: "string", MinLength: 1, MaxLength: maxKey + 2}
 }

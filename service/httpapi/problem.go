@@ -22,20 +22,20 @@ const (
 // problem is RFC 9457's answer to every error. Type stays about:blank: Code tells
 // problems apart, and never changes.
 type problem struct {
-	Type      string         `json:"type"`
-	Title     string         `json:"title"`
+	Type      string         `json:"type" doc:"Always about:blank; code tells problems apart"`
+	Title     string         `json:"title" doc:"The status in words"`
 	Status    int            `json:"status"`
-	Detail    string         `json:"detail"`
-	Code      string         `json:"code"`
-	RequestID string         `json:"request_id"`
-	Errors    []fieldProblem `json:"errors,omitempty"`
+	Detail    string         `json:"detail" doc:"What is wrong, for people"`
+	Code      string         `json:"code" doc:"What is wrong, for programs; never changes" example:"invalid"`
+	RequestID string         `json:"request_id" doc:"As in the header X-Request-Id"`
+	Errors    []fieldProblem `json:"errors,omitempty" doc:"Each parameter or field that is wrong"`
 
 	cause error // for the log; nil when the client alone is to blame
 }
 
 type fieldProblem struct {
-	Field string `json:"field"`
-	Rule  string `json:"rule"`
+	Field string `json:"field" example:"title"`
+	Rule  string `json:"rule" example:"must not be empty"`
 }
 
 // Error lets a handler return a problem.
@@ -45,6 +45,7 @@ var codes = map[int]string{
 	http.StatusBadRequest:                  "bad_request",
 	http.StatusNotFound:                    "not_found",
 	http.StatusMethodNotAllowed:            "method_not_allowed",
+	http.StatusNotAcceptable:               "not_acceptable",
 	http.StatusRequestTimeout:              "request_timeout",
 	http.StatusPreconditionFailed:          "precondition_failed",
 	http.StatusRequestEntityTooLarge:       "body_too_large",

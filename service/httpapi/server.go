@@ -4,15 +4,18 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"example.com/todo/service/task"
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -64,8 +67,9 @@ type Config struct {
 
 // Server answers HTTP requests.
 type Server struct {
-	cfg Config
-	app *fiber.App
+	cfg      Config
+	app      *fiber.App
+	document json.RawMessage // of the API
 	// requests ends those under way; see Shutdown.
 	requests       context.Context
 	cancelRequests context.CancelFunc
@@ -77,6 +81,7 @@ func New(cfg Config) *Server {
 	s.requests, s.cancelRequests = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
 		AppName:               "todo",
+		CaseSensitive:         true,
 		DisableStartupMessage: true,
 		Immutable:             true, // fasthttp reuses the memory of a request's strings
 		BodyLimit:             hardMaxBody,
@@ -87,21 +92,25 @@ func New(cfg Config) *Server {
 		ErrorHandler:          s.refused,
 	})
 	s.app.Server().CloseOnShutdown = true
-	s.routes()
+	s.app.Server().Handler = knownMethods(s.app.Server().Handler)
+	s.app.Use(s.observe)
+	operations := slices.Concat(systemOperations(), taskOperations())
+	s.route(operations)
+	var err error
+	if s.document, err = document(cfg.Build, operations); err != nil { // the examples are JSON
+		panic(err)
+	}
 	return s
 }
 
-func (s *Server) routes() {
-	s.app.Use(s.observe)
-	s.app.Get("/", s.alive)
-	s.app.Get("/readyz", s.ready)
-	s.app.Get("/version", s.version)
-	for _, o := range taskOperations() {
-		handle := func(c *fiber.Ctx) error { return o.handle(s, c) }
-		s.app.Add(o.method, o.fiberPath(), handle)
-		if o.method == http.MethodGet {
-			s.app.Head(o.fiberPath(), handle)
+// knownMethods leads a method that nobody has heard of to the answer of one that no
+// path allows, where Fiber has an answer of its own.
+func knownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(c *fasthttp.RequestCtx) {
+		if !slices.Contains(fiber.DefaultMethods, string(c.Method())) {
+			c.Request.Header.SetMethod(http.MethodTrace)
 		}
+		next(c)
 	}
 }
 
@@ -122,16 +131,3 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	return nil
 }
-
-// alive is the platform's health check. It leaves the database alone, which would
-// otherwise never sleep, and whose failure no new instance would mend.
-func (s *Server) alive(c *fiber.Ctx) error { return c.SendString("OK") }
-
-func (s *Server) ready(c *fiber.Ctx) error {
-	if err := s.cfg.Ready(c.UserContext()); err != nil {
-		return err
-	}
-	return c.Status(http.StatusOK).SendString("OK")
-}
-
-func (s *Server) version(c *fiber.Ctx) error { return c.JSON(s.cfg.Build) }

@@ -21,23 +21,60 @@ const (
 
 // taskOperations is the API.
 func taskOperations() []operation {
+	const (
+		invalid     = http.StatusBadRequest
+		missing     = http.StatusNotFound
+		accept      = http.StatusNotAcceptable
+		changed     = http.StatusPreconditionFailed
+		large       = http.StatusRequestEntityTooLarge
+		media       = http.StatusUnsupportedMediaType
+		otherBody   = http.StatusUnprocessableEntity
+		unavailable = http.StatusServiceUnavailable
+	)
 	return []operation{
-		serves(operation{method: http.MethodGet, path: tasksPath, status: http.StatusOK}, (*Server).listTasks),
-		serves(operation{method: http.MethodPost, path: tasksPath, status: http.StatusCreated}, (*Server).createTask),
-		serves(operation{method: http.MethodGet, path: taskPath, status: http.StatusOK}, (*Server).getTask),
-		serves(operation{method: http.MethodPut, path: taskPath, status: http.StatusOK}, (*Server).replaceTask),
-		serves(operation{method: http.MethodPatch, path: taskPath, status: http.StatusOK}, (*Server).patchTask),
-		serves(operation{method: http.MethodDelete, path: taskPath, status: http.StatusNoContent}, (*Server).deleteTask),
+		serves(operation{
+			method: http.MethodGet, path: tasksPath, id: "listTasks", status: http.StatusOK,
+			summary: "List tasks, newest first", headers: []string{fiber.HeaderLink},
+			problems: []int{invalid, accept, unavailable},
+		}, (*Server).listTasks),
+		serves(operation{
+			method: http.MethodPost, path: tasksPath, id: "createTask", status: http.StatusCreated,
+			summary: "Make a task", headers: []string{fiber.HeaderLocation, fiber.HeaderETag},
+			examples: []example{{"open", `{"title":"buy milk"}`}, {"done", `{"title":"buy milk","completed":true}`}},
+			problems: []int{invalid, accept, large, media, otherBody, unavailable},
+		}, (*Server).createTask),
+		serves(operation{
+			method: http.MethodGet, path: taskPath, id: "getTask", status: http.StatusOK,
+			summary: "Read a task", headers: []string{fiber.HeaderETag}, also: []int{http.StatusNotModified},
+			problems: []int{invalid, missing, accept, unavailable},
+		}, (*Server).getTask),
+		serves(operation{
+			method: http.MethodPut, path: taskPath, id: "replaceTask", status: http.StatusOK,
+			summary: "Write all of a task", headers: []string{fiber.HeaderETag},
+			examples: []example{{"done", `{"title":"buy oat milk","completed":true}`}},
+			problems: []int{invalid, missing, accept, changed, large, media, unavailable},
+		}, (*Server).replaceTask),
+		serves(operation{
+			method: http.MethodPatch, path: taskPath, id: "patchTask", status: http.StatusOK,
+			summary: "Write some of a task", headers: []string{fiber.HeaderETag},
+			text:     "A JSON merge patch, RFC 7396. Nothing of a task can be removed, so null is refused.",
+			examples: []example{{"completed", `{"completed":true}`}, {"title", `{"title":"buy oat milk"}`}, {"nothing", `{}`}},
+			problems: []int{invalid, missing, accept, changed, large, media, unavailable},
+		}, (*Server).patchTask),
+		serves(operation{
+			method: http.MethodDelete, path: taskPath, id: "deleteTask", status: http.StatusNoContent,
+			summary: "Remove a task", problems: []int{invalid, missing, accept, changed, unavailable},
+		}, (*Server).deleteTask),
 	}
 }
 
 // taskJSON is a task as clients see it.
 type taskJSON struct {
-	ID        string    `json:"id"`
-	Title     string    `json:"title"`
+	ID        string    `json:"id" format:"uuid"`
+	Title     string    `json:"title" minLength:"1" maxLength:"500" example:"buy milk"`
 	Completed bool      `json:"completed"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	CreatedAt time.Time `json:"created_at" doc:"UTC"`
+	UpdatedAt time.Time `json:"updated_at" doc:"UTC; every write moves it on"`
 }
 
 func toJSON(t task.Task) taskJSON {
@@ -45,9 +82,9 @@ func toJSON(t task.Task) taskJSON {
 }
 
 type listInput struct {
-	Limit     pageSize `query:"limit"`
-	After     cursor   `query:"after"`
-	Completed choice   `query:"completed"`
+	Limit     pageSize `query:"limit" doc:"How many tasks a page has at most"`
+	After     cursor   `query:"after" doc:"Where the page begins: from the header Link of the page before"`
+	Completed choice   `query:"completed" doc:"Only tasks that are, or are not, completed"`
 }
 
 func (s *Server) listTasks(c *fiber.Ctx, in listInput) ([]taskJSON, error) {
@@ -78,13 +115,13 @@ func nextPage(c *fiber.Ctx, last task.ID) string {
 }
 
 type createInput struct {
-	Key  idempotencyKey `header:"Idempotency-Key"`
+	Key  idempotencyKey `header:"Idempotency-Key" doc:"A string in double quotes, made up for this task. A repeat within 24 hours gives the same answer and makes no other task"`
 	Body newTask        `body:"application/json"`
 }
 
 // newTask is what a client says about a task that it makes.
 type newTask struct {
-	Title     string `json:"title"`
+	Title     string `json:"title" minLength:"1" maxLength:"500" doc:"Without control characters; white space around it is dropped"`
 	Completed bool   `json:"completed,omitempty"`
 }
 
@@ -100,8 +137,8 @@ func (s *Server) createTask(c *fiber.Ctx, in createInput) (taskJSON, error) {
 }
 
 type getInput struct {
-	ID          taskID     `path:"id"`
-	IfNoneMatch entityTags `header:"If-None-Match"`
+	ID          taskID     `path:"id" doc:"The id of the task"`
+	IfNoneMatch entityTags `header:"If-None-Match" doc:"Answer 304 if the task has one of these versions"`
 }
 
 func (s *Server) getTask(c *fiber.Ctx, in getInput) (taskJSON, error) {
@@ -118,14 +155,14 @@ func (s *Server) getTask(c *fiber.Ctx, in getInput) (taskJSON, error) {
 }
 
 type replaceInput struct {
-	ID      taskID     `path:"id"`
-	IfMatch entityTags `header:"If-Match"`
+	ID      taskID     `path:"id" doc:"The id of the task"`
+	IfMatch entityTags `header:"If-Match" doc:"Write only if the task has one of these versions"`
 	Body    allTask    `body:"application/json"`
 }
 
 // allTask is everything that a client can say about a task.
 type allTask struct {
-	Title     string `json:"title"`
+	Title     string `json:"title" minLength:"1" maxLength:"500" doc:"Without control characters; white space around it is dropped"`
 	Completed bool   `json:"completed"`
 }
 
@@ -134,14 +171,14 @@ func (s *Server) replaceTask(c *fiber.Ctx, in replaceInput) (taskJSON, error) {
 }
 
 type patchInput struct {
-	ID      taskID     `path:"id"`
-	IfMatch entityTags `header:"If-Match"`
+	ID      taskID     `path:"id" doc:"The id of the task"`
+	IfMatch entityTags `header:"If-Match" doc:"Write only if the task has one of these versions"`
 	Body    taskPatch  `body:"application/merge-patch+json,application/json"`
 }
 
 // taskPatch is a JSON merge patch, RFC 7396.
 type taskPatch struct {
-	Title     *string `json:"title,omitempty"`
+	Title     *string `json:"title,omitempty" minLength:"1" maxLength:"500" doc:"Without control characters; white space around it is dropped"`
 	Completed *bool   `json:"completed,omitempty"`
 }
 
@@ -159,8 +196,8 @@ func (s *Server) update(c *fiber.Ctx, id taskID, p task.Patch, ifMatch entityTag
 }
 
 type deleteInput struct {
-	ID      taskID     `path:"id"`
-	IfMatch entityTags `header:"If-Match"`
+	ID      taskID     `path:"id" doc:"The id of the task"`
+	IfMatch entityTags `header:"If-Match" doc:"Write only if the task has one of these versions"`
 }
 
 func (s *Server) deleteTask(c *fiber.Ctx, in deleteInput) (nothing, error) {

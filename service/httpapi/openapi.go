@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// schema is as much of JSON Schema 2020-12 as the API needs.
+type schema struct {
+	Ref         string             `json:"$ref,omitempty"`
+	Type        string             `json:"type,omitempty"`
+	Format      string             `json:"format,omitempty"`
+	Description string             `json:"description,omitempty"`
+	Pattern     string             `json:"pattern,omitempty"`
+	Enum        []any              `json:"enum,omitempty"`
+	MinLength   int                `json:"minLength,omitempty"`
+	MaxLength   int                `json:"maxLength,omitempty"`
+	Minimum     int                `json:"minimum,omitempty"`
+	Maximum     int                `json:"maximum,omitempty"`
+	Default     any                `json:"default,omitempty"`
+	Examples    []any              `json:"examples,omitempty"`
+	Items       *schema            `json:"items,omitempty"`
+	Properties  map[string]*schema `json:"properties,omitempty"`
+	Required    []string           `json:"required,omitempty"`
+	Additional  *bool              `json:"additionalProperties,omitempty"`
+}
+
+// object is a JSON object of the document.
+type object map[string]any
+
+// document writes what the operations say of themselves, by their types, as OpenAPI 3.1.
+func document(build Build, operations []operation) (json.RawMessage, error) {
+	d := &documenter{schemas: map[string]*schema{}}
+	paths := map[string]object{}
+	for _, o := range operations {
+		if paths[o.path] == nil {
+			paths[o.path] = object{}
+		}
+		paths[o.path][strings.ToLower(o.method)] = d.operation(o)
+	}
+	return json.Marshal(object{
+		"openapi": "3.1.0",
+		"info": object{
+			"title": "Todo", "version": build.Version, "license": object{"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+			"description": "Tasks to do. Every path also answers OPTIONS, and HEAD where it answers GET, with or without a slash at its end.",
+		},
+		"servers": []object{{"url": "/"}},
+		"paths":   paths,
+		"components": object{
+			"schemas": d.schemas,
+			"headers": documentedHeaders,
+		},
+	})
+}
+
+func header(description string) object {
+	return object{"description": description, "schema": schema{Type: "string"}}
+}
+
+var documentedHeaders = object{
+	fiber.HeaderXRequestID: header("The id of the request, taken over from its own header or made up"),
+	fiber.HeaderETag:       header("The version of the task"),
+	fiber.HeaderLocation:   header("The path of the new task"),
+	fiber.HeaderLink:       header(`The next page, as <…>; rel="next"; none on the last one`),
+	fiber.HeaderRetryAfter: header("Seconds after which to try again"),
+	fiber.HeaderAllow:      header("The methods of the path"),
+}
+
+// documenter collects the schemas that the operations refer to.
+type documenter struct{ schemas map[string]*schema }
+
+func (d *documenter) operation(o operation) object {
+	success := object{"description": http.StatusText(o.status), "headers": headerRefs(o.headers...)}
+	if o.out != reflect.TypeFor[nothing]() {
+		success["content"] = object{o.media: object{"schema": d.of(o.out)}}
+	}
+	problemContent := object{typeProblem: object{"schema": d.of(reflect.TypeFor[problem]())}}
+	responses := object{
+		strconv.Itoa(o.status): success,
+		"default":              object{"description": "Any other problem", "headers": headerRefs(), "content": problemContent},
+	}
+	for _, status := range o.also {
+		responses[strconv.Itoa(status)] = object{"description": http.StatusText(status), "headers": headerRefs(o.headers...)}
+	}
+	for _, status := range o.problems {
+		headers := headerRefs()
+		if status == http.StatusServiceUnavailable {
+			headers = headerRefs(fiber.HeaderRetryAfter)
+		}
+		responses[strconv.Itoa(status)] = object{"description": http.StatusText(status), "headers": headers, "content": problemContent}
+	}
+	documented := object{"operationId": o.id, "summary": o.summary, "responses": responses}
+	if o.text != "" {
+		documented["description"] = o.text
+	}
+	var parameters []object
+	for _, f := range o.input.parameters {
+		s := reflect.New(o.in.Field(f.index).Type).Interface().(parameter).schema()
+		p := object{"name": f.name, "in": f.in, "required": f.in == inPath, "description": f.tag.Get("doc"), "schema": s}
+		parameters = append(parameters, p)
+	}
+	if parameters != nil {
+		documented["parameters"] = parameters
+	}
+	if o.input.body.index >= 0 {
+		documented["requestBody"] = d.body(o)
+	}
+	return documented
+}
+
+func headerRefs(names ...string) object {
+	refs := object{}
+	for _, name := range append(names, fiber.HeaderXRequestID) {
+		refs[name] = object{"$ref": "#/components/headers/" + name}
+	}
+	return refs
+}
+
+func (d *documenter) body(o operation) object {
+	examples := object{}
+	for _, e := range o.examples {
+		examples[e.name] = object{"value": json.RawMessage(e.body)}
+	}
+	content := object{}
+	for media := range strings.SplitSeq(o.input.body.name, ",") {
+		content[media] = object{"schema": d.of(o.in.Field(o.input.body.index).Type), "examples": examples}
+	}
+	return object{"required": true, "content": content}
+}
+
+// of gives the schema of a type that is read or written as JSON; a struct's is a
+// component.
+func (d *documenter) of(t reflect.Type) *schema {
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		return &schema{Type: "string", Format: "date-time"}
+	case t == reflect.TypeFor[json.RawMessage]():
+		return &schema{Type: "object"}
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return &schema{Type: "string"}
+	case reflect.Bool:
+		return &schema{Type: "boolean"}
+	case reflect.Int:
+		return &schema{Type: "integer"}
+	case reflect.Pointer:
+		return d.of(t.Elem())
+	case reflect.Slice:
+		return &schema{Type: "array", Items: d.of(t.Elem())}
+	case reflect.Struct:
+		name := componentName(t)
+		if d.schemas[name] == nil {
+			d.schemas[name] = d.object(t)
+		}
+		return &schema{Ref: "#/components/schemas/" + name}
+	}
+	panic(fmt.Sprintf("no schema for %s", t)) // when the program starts
+}
+
+func (d *documenter) object(t reflect.Type) *schema {
+	closed := false
+	s := &schema{Type: "object", Properties: map[string]*schema{}, Additional: &closed}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, optional := jsonName(f)
+		if name == "" {
+			continue // is not in the JSON
+		}
+		p := d.of(f.Type)
+		p.Description, p.Pattern = f.Tag.Get("doc"), f.Tag.Get("pattern")
+		if format := f.Tag.Get("format"); format != "" {
+			p.Format = format
+		}
+		p.MinLength, p.MaxLength = number(f, "minLength"), number(f, "maxLength")
+		if e := f.Tag.Get("example"); e != "" {
+			p.Examples = []any{e}
+		}
+		s.Properties[name] = p
+		if !optional {
+			s.Required = append(s.Required, name)
+		}
+	}
+	return s
+}
+
+func number(f reflect.StructField, tag string) int {
+	n, _ := strconv.Atoi(f.Tag.Get(tag)) // 0 without
+	return n
+}
+
+// componentName is that of the type, without what it is called for in Go.
+func componentName(t reflect.Type) string {
+	name := []rune(strings.TrimSuffix(t.Name(), "JSON"))
+	name[0] = unicode.ToUpper(name[0])
+	return string(name)
+}
