@@ -14,6 +14,9 @@ const (
 
 	port       = "8080"
 	healthPath = "/"
+
+	// https://docs.aws.amazon.com/apprunner/latest/api/API_CreateAutoScalingConfiguration.html
+	longestScalingName = 32
 )
 
 // Args decides what a Service is made of.
@@ -41,6 +44,12 @@ type Service struct {
 
 	ARN pulumi.StringOutput
 	URL pulumi.StringOutput
+	// Name and ID are what metrics and logs are filed under.
+	Name, ID pulumi.StringOutput
+	// LogGroup is where the service's own output goes. App Runner makes the group with the service and keeps it for ever: its
+	// name holds an id that AWS makes up, so that no group, and no retention, can be declared before it is there.
+	// https://docs.aws.amazon.com/apprunner/latest/dg/monitor-cwl.html
+	LogGroup pulumi.StringOutput
 }
 
 // New declares a service.
@@ -64,12 +73,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, fmt.Errorf("vpc connector: %w", err)
 	}
-	scaling, err := apprunner.NewAutoScalingConfigurationVersion(ctx, name+"-scaling", &apprunner.AutoScalingConfigurationVersionArgs{
-		AutoScalingConfigurationName: pulumi.String(args.PhysicalName),
-		MinSize:                      pulumi.Int(args.MinInstances),
-		MaxSize:                      pulumi.Int(args.MaxInstances),
-		MaxConcurrency:               pulumi.Int(args.Concurrency),
-	}, inside, keep("autoScalingConfigurationName"))
+	scaling, err := newScaling(ctx, name, args, inside)
 	if err != nil {
 		return nil, fmt.Errorf("scaling: %w", err)
 	}
@@ -121,9 +125,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 	service.ARN = running.Arn
 	service.URL = pulumi.Sprintf("https://%s", running.ServiceUrl)
+	service.Name, service.ID = running.ServiceName, running.ServiceId
+	service.LogGroup = pulumi.Sprintf("/aws/apprunner/%s/%s/application", service.Name, service.ID)
 	return service, ctx.RegisterResourceOutputs(service, pulumi.Map{
-		"arn": service.ARN,
-		"url": service.URL,
+		"arn":      service.ARN,
+		"url":      service.URL,
+		"name":     service.Name,
+		"id":       service.ID,
+		"logGroup": service.LogGroup,
 	})
 }
 
@@ -139,6 +148,26 @@ func newConnector(
 		Subnets:          args.SubnetIDs,
 		SecurityGroups:   pulumi.StringArray{args.SecurityGroupID},
 	}, inside, keep("vpcConnectorName"))
+}
+
+// newScaling says how far the service grows. Nothing of it can change, so other settings are another configuration, made
+// before the service lets go of the old one; each carries its settings in its name, because App Runner takes five
+// revisions of one name and no more. https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html
+func newScaling(
+	ctx *pulumi.Context, name string, args *Args, inside pulumi.ResourceOption,
+) (*apprunner.AutoScalingConfigurationVersion, error) {
+	return apprunner.NewAutoScalingConfigurationVersion(ctx, name+"-scaling", &apprunner.AutoScalingConfigurationVersionArgs{
+		AutoScalingConfigurationName: pulumi.String(scalingName(args)),
+		MinSize:                      pulumi.Int(args.MinInstances),
+		MaxSize:                      pulumi.Int(args.MaxInstances),
+		MaxConcurrency:               pulumi.Int(args.Concurrency),
+	}, inside)
+}
+
+// scalingName is such as "todo-dev-1-2-80". What is too long is cut: two stacks may share a name, as two revisions of it.
+func scalingName(args *Args) string {
+	settings := fmt.Sprintf("-%d-%d-%d", args.MinInstances, args.MaxInstances, args.Concurrency)
+	return args.PhysicalName[:min(len(args.PhysicalName), longestScalingName-len(settings))] + settings
 }
 
 // keep holds on to the name that a resource was made with, as Pulumi does with the names it makes up itself.

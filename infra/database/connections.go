@@ -16,10 +16,11 @@ const (
 // ConnectionShare is how many connections each of maxCallers instances of the service may open: during a deployment
 // twice as many run, and together they must fit into what the database accepts.
 func ConnectionShare(minCapacity, maxCapacity float64, maxCallers int) int {
-	return max(1, (maxConnections(minCapacity, maxCapacity)-reserved)/(2*maxCallers))
+	return max(1, (MaxConnections(minCapacity, maxCapacity)-reserved)/(2*maxCallers))
 }
 
-func maxConnections(minCapacity, maxCapacity float64) int {
+// MaxConnections is how many connections the database accepts at most, or a little less.
+func MaxConnections(minCapacity, maxCapacity float64) int {
 	limit := mostConnections
 	if minCapacity <= smallMinimum {
 		limit = mostConnectionsOfSmall

@@ -6,7 +6,7 @@ import "testing"
 // https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
 func TestMaxConnectionsStaysBelowAurora(t *testing.T) {
 	for capacity, accepted := range map[float64]int{1: 189, 4: 823, 8: 1669, 16: 3360, 32: 5000, 64: 5000, 256: 5000} {
-		got := maxConnections(1, capacity)
+		got := MaxConnections(1, capacity)
 		if got > accepted || got < accepted*9/10 {
 			t.Errorf("at %g units: %d, want at most %d and not much less", capacity, got, accepted)
 		}

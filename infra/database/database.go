@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/rds"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -26,6 +27,10 @@ const (
 
 	protectedBackupDays = 14
 	minimumBackupDays   = 1
+
+	// In UTC, and apart: RDS refuses windows that overlap, and picks them at random where none are given.
+	backupWindow      = "01:00-02:00"
+	maintenanceWindow = "sun:03:00-sun:04:00"
 )
 
 // Args decides what a Database is made of.
@@ -43,6 +48,8 @@ type Args struct {
 	SleepAfter int
 	// Instances is the number of instances; the second and later ones take over when the writer fails. Required.
 	Instances int
+	// LogRetentionDays is how long CloudWatch keeps the database's log, one of its own numbers of days. Required.
+	LogRetentionDays int
 	// Protect keeps the data: it cannot be deleted, and leaves a snapshot behind once it can.
 	Protect bool
 }
@@ -51,6 +58,8 @@ type Args struct {
 type Database struct {
 	pulumi.ResourceState
 
+	// ClusterID is the cluster's name in AWS, also where its metrics are.
+	ClusterID pulumi.StringOutput
 	Endpoint  pulumi.StringOutput
 	SecretARN pulumi.StringOutput
 }
@@ -86,7 +95,11 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, fmt.Errorf("parameter group: %w", err)
 	}
-	cluster, err := newCluster(ctx, name, args, subnets, parameters, inside)
+	log, err := newLogGroup(ctx, name, args, inside)
+	if err != nil {
+		return nil, fmt.Errorf("log group: %w", err)
+	}
+	cluster, err := newCluster(ctx, name, args, subnets, parameters, log, inside)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
@@ -97,9 +110,11 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		}
 	}
 
+	database.ClusterID = cluster.ClusterIdentifier
 	database.Endpoint = cluster.Endpoint
 	database.SecretARN = cluster.MasterUserSecrets.Index(pulumi.Int(0)).SecretArn().Elem()
 	return database, ctx.RegisterResourceOutputs(database, pulumi.Map{
+		"clusterId": database.ClusterID,
 		"endpoint":  database.Endpoint,
 		"secretArn": database.SecretARN,
 	})
@@ -107,7 +122,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 func newCluster(
 	ctx *pulumi.Context, name string, args *Args, subnets *rds.SubnetGroup, parameters *rds.ClusterParameterGroup,
-	inside pulumi.ResourceOption,
+	log *cloudwatch.LogGroup, inside pulumi.ResourceOption,
 ) (*rds.Cluster, error) {
 	cluster := &rds.ClusterArgs{
 		ClusterIdentifier:           pulumi.String(args.PhysicalName),
@@ -125,6 +140,9 @@ func newCluster(
 		StorageEncrypted:                 pulumi.Bool(true),
 		Serverlessv2ScalingConfiguration: capacity(args),
 		BackupRetentionPeriod:            pulumi.Int(minimumBackupDays),
+		PreferredBackupWindow:            pulumi.String(backupWindow),
+		PreferredMaintenanceWindow:       pulumi.String(maintenanceWindow),
+		EnabledCloudwatchLogsExports:     pulumi.StringArray{pulumi.String(exportedLog)},
 		CopyTagsToSnapshot:               pulumi.Bool(true),
 		DeletionProtection:               pulumi.Bool(args.Protect),
 		SkipFinalSnapshot:                pulumi.Bool(!args.Protect),
@@ -136,7 +154,7 @@ func newCluster(
 		// The subnet group's random suffix is new in each life of the stack, and a snapshot's name must be.
 		cluster.FinalSnapshotIdentifier = pulumi.Sprintf("%s-final", subnets.Name)
 	}
-	return rds.NewCluster(ctx, name+"-cluster", cluster, inside, pulumi.Protect(args.Protect),
+	return rds.NewCluster(ctx, name+"-cluster", cluster, inside, pulumi.Protect(args.Protect), pulumi.DependsOn([]pulumi.Resource{log}),
 		// A new identifier is a new, empty cluster: a renamed stack keeps the one it has.
 		pulumi.IgnoreChanges([]string{"clusterIdentifier"}))
 }
@@ -163,7 +181,10 @@ func newInstance(ctx *pulumi.Context, name, physicalName string, cluster *rds.Cl
 		DbSubnetGroupName:  cluster.DbSubnetGroupName,
 		PubliclyAccessible: pulumi.Bool(false),
 		CaCertIdentifier:   pulumi.String("rds-ca-rsa2048-g1"),
-		CopyTagsToSnapshot: pulumi.Bool(true),
+		// Minor versions come in the window, and never at once because of ApplyImmediately: they are AWS's change, not ours.
+		AutoMinorVersionUpgrade:    pulumi.Bool(true),
+		PreferredMaintenanceWindow: pulumi.String(maintenanceWindow),
+		CopyTagsToSnapshot:         pulumi.Bool(true),
 		// Tier 0 and 1 readers keep the writer's size, so that a takeover does not start small.
 		// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-administration.html
 		PromotionTier:    pulumi.Int(1),

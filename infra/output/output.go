@@ -10,6 +10,8 @@ const (
 	Version = "version"
 	// ServiceARN is the App Runner service.
 	ServiceARN = "serviceArn"
+	// ServiceLogGroup is where CloudWatch has what the service logs.
+	ServiceLogGroup = "serviceLogGroup"
 	// DatabaseEndpoint is the host name of the database's writer.
 	DatabaseEndpoint = "databaseEndpoint"
 	// DatabaseSecretARN is the secret with the database's user name and password.
@@ -23,6 +25,6 @@ const (
 // Names lists every output of a stack.
 func Names() []string {
 	return []string{
-		URL, Image, Version, ServiceARN, DatabaseEndpoint, DatabaseSecretARN, RepositoryURL, VPCID,
+		URL, Image, Version, ServiceARN, ServiceLogGroup, DatabaseEndpoint, DatabaseSecretARN, RepositoryURL, VPCID,
 	}
 }

@@ -32,6 +32,7 @@ const (
 	keyZones               = "zones"
 	keyEgress              = "egress"
 	keyProtect             = "protect"
+	keyLogRetentionDays    = "logRetentionDays"
 	keyLogLevel            = "logLevel"
 )
 
@@ -45,6 +46,7 @@ type Config struct {
 	Zones                                    int
 	Egress                                   string
 	Protect                                  bool
+	LogRetentionDays                         int
 	LogLevel                                 string
 }
 
@@ -76,6 +78,7 @@ func (s *settings) readAll() Config {
 		Zones:               setting(s, keyZones, 2, wholeNumber),
 		Egress:              setting(s, keyEgress, egressEndpoints, text),
 		Protect:             setting(s, keyProtect, false, yesOrNo),
+		LogRetentionDays:    setting(s, keyLogRetentionDays, 14, wholeNumber),
 		LogLevel:            setting(s, keyLogLevel, "info", text),
 	}
 }

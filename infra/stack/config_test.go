@@ -14,7 +14,7 @@ import (
 var defaults = Config{
 	Region: "eu-west-1", CPU: 256, Memory: 512, MinInstances: 1, MaxInstances: 2, Concurrency: 80,
 	DatabaseMinCapacity: 0, DatabaseMaxCapacity: 1, DatabaseSleepAfter: 300, DatabaseInstances: 1,
-	Zones: 2, Egress: "endpoints", Protect: false, LogLevel: "info",
+	Zones: 2, Egress: "endpoints", Protect: false, LogLevel: "info", LogRetentionDays: 14,
 }
 
 func TestConfig(t *testing.T) {
@@ -30,12 +30,13 @@ func TestConfig(t *testing.T) {
 				"todo:maxInstances": "25", "todo:concurrency": "200", "todo:databaseMinCapacity": "0.5",
 				"todo:databaseMaxCapacity": "256", "todo:databaseSleepAfter": "86400", "todo:databaseInstances": "16",
 				"todo:zones": "3", "todo:egress": "nat", "todo:protect": "true", "todo:logLevel": "error",
+				"todo:logRetentionDays": "3653",
 			},
 			func(c *Config) {
 				*c = Config{
 					Region: "us-east-1", CPU: 4096, Memory: 12288, MinInstances: 25, MaxInstances: 25, Concurrency: 200,
 					DatabaseMinCapacity: 0.5, DatabaseMaxCapacity: 256, DatabaseSleepAfter: 86400, DatabaseInstances: 16,
-					Zones: 3, Egress: "nat", Protect: true, LogLevel: "error",
+					Zones: 3, Egress: "nat", Protect: true, LogLevel: "error", LogRetentionDays: 3653,
 				}
 			},
 		},
@@ -92,6 +93,11 @@ func TestConfigRefuses(t *testing.T) {
 		"one zone":       {map[string]string{"todo:zones": "1"}, []string{`todo:zones is "1": must be from 2 to 3`}},
 		"another egress": {map[string]string{"todo:egress": "NAT"}, []string{`todo:egress is "NAT": must be one of endpoints, nat`}},
 		"another level":  {map[string]string{"todo:logLevel": "trace"}, []string{`todo:logLevel is "trace": must be one of debug, info, warn, error`}},
+		"a month of 31 days": {
+			map[string]string{"todo:logRetentionDays": "31"},
+			[]string{`todo:logRetentionDays is "31": must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, ` +
+				`1096, 1827, 2192, 2557, 2922, 3288, 3653`},
+		},
 		"a region without app runner": {
 			map[string]string{"aws:region": "eu-north-1"},
 			[]string{`aws:region is "eu-north-1": must be one of ap-northeast-1, ap-south-1, ap-southeast-1, ap-southeast-2, ` +

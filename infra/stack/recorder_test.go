@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"os"
@@ -24,6 +25,7 @@ const (
 // recorder stands in for the engine and AWS, and remembers what the program asked of them.
 type recorder struct {
 	preview bool
+	stack   string // testStack when empty
 
 	mu        sync.Mutex
 	resources []registration
@@ -68,6 +70,7 @@ func computed(typ, name string) resource.PropertyMap {
 	case "docker:index/image:Image":
 		values["repoDigest"] = imageReference
 	case "aws:apprunner/service:Service":
+		values["serviceId"] = "0a1b"
 		values["serviceUrl"] = "abc.eu-west-1.awsapprunner.com"
 	}
 	return resource.NewPropertyMapFromMap(values)
@@ -119,7 +122,7 @@ func (r *recorder) run(t *testing.T, settings map[string]string) (map[string]any
 			})
 		}
 		return nil
-	}, pulumi.WithMocks(testProject, testStack, r), func(info *pulumi.RunInfo) { info.DryRun = r.preview })
+	}, pulumi.WithMocks(testProject, cmp.Or(r.stack, testStack), r), func(info *pulumi.RunInfo) { info.DryRun = r.preview })
 	slices.SortFunc(r.resources, func(a, b registration) int {
 		return strings.Compare(a.typ+a.name, b.typ+b.name)
 	})

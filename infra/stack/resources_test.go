@@ -11,19 +11,22 @@ import (
 
 func TestDatabase(t *testing.T) {
 	want := map[string]any{
-		"applyImmediately":            true,
-		"backupRetentionPeriod":       1.0,
-		"clusterIdentifier":           "todo-dev",
-		"copyTagsToSnapshot":          true,
-		"databaseName":                "tasks",
-		"dbClusterParameterGroupName": "database-parameters-1a2b3c4",
-		"dbSubnetGroupName":           "database-subnets-1a2b3c4",
-		"deletionProtection":          false,
-		"engine":                      "aurora-postgresql",
-		"engineVersion":               "17",
-		"manageMasterUserPassword":    true,
-		"masterUsername":              "tasks",
-		"port":                        5432.0,
+		"applyImmediately":             true,
+		"backupRetentionPeriod":        1.0,
+		"clusterIdentifier":            "todo-dev",
+		"copyTagsToSnapshot":           true,
+		"preferredBackupWindow":        "01:00-02:00",
+		"preferredMaintenanceWindow":   "sun:03:00-sun:04:00",
+		"enabledCloudwatchLogsExports": []any{"postgresql"},
+		"databaseName":                 "tasks",
+		"dbClusterParameterGroupName":  "database-parameters-1a2b3c4",
+		"dbSubnetGroupName":            "database-subnets-1a2b3c4",
+		"deletionProtection":           false,
+		"engine":                       "aurora-postgresql",
+		"engineVersion":                "17",
+		"manageMasterUserPassword":     true,
+		"masterUsername":               "tasks",
+		"port":                         5432.0,
 		"serverlessv2ScalingConfiguration": map[string]any{
 			"minCapacity": 0.0, "maxCapacity": 1.0, "secondsUntilAutoPause": 300.0,
 		},
@@ -54,6 +57,20 @@ func TestDatabase(t *testing.T) {
 	}
 	if got := len(r.all("aws:rds/clusterInstance:ClusterInstance")); got != 2 {
 		t.Errorf("%d instances, want 2", got)
+	}
+}
+
+// RDS would make the group itself, to be kept for ever, if it were not there first.
+func TestDatabaseLogIsThereBeforeTheCluster(t *testing.T) {
+	r := up(t, map[string]string{"todo:logRetentionDays": "30"})
+	log := r.only(t, "aws:cloudwatch/logGroup:LogGroup")
+	want := map[string]any{"name": "/aws/rds/cluster/todo-dev/postgresql", "retentionInDays": 30.0}
+	if diff := cmp.Diff(log.values(), want); diff != "" {
+		t.Errorf("log group (-got +want):\n%s", diff)
+	}
+	dependencies := r.only(t, "aws:rds/cluster:Cluster").request.GetDependencies()
+	if !slices.ContainsFunc(dependencies, func(urn string) bool { return strings.HasSuffix(urn, "LogGroup::database-log") }) {
+		t.Errorf("the cluster does not wait for its log group: %v", dependencies)
 	}
 }
 
@@ -141,6 +158,27 @@ func TestService(t *testing.T) {
 	}
 	if diff := cmp.Diff(service.values(), want); diff != "" {
 		t.Errorf("service (-got +want):\n%s", diff)
+	}
+}
+
+func TestScalingIsNamedByItsSettings(t *testing.T) {
+	for name, test := range map[string]struct{ stack, want string }{
+		"short": {testStack, "todo-dev-1-2-80"},
+		"cut":   {strings.Repeat("a", 27), "todo-" + strings.Repeat("a", 20) + "-1-2-80"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &recorder{stack: test.stack}
+			if _, err := r.run(t, nil); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]any{
+				"autoScalingConfigurationName": test.want, "minSize": 1.0, "maxSize": 2.0, "maxConcurrency": 80.0,
+			}
+			scaling := r.only(t, "aws:apprunner/autoScalingConfigurationVersion:AutoScalingConfigurationVersion")
+			if diff := cmp.Diff(scaling.values(), want); diff != "" {
+				t.Errorf("scaling (-got +want):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -232,11 +270,11 @@ func parse(t *testing.T, document any) any {
 func TestPhysicalNamesAreKept(t *testing.T) {
 	r := up(t, nil)
 	for typ, property := range map[string]string{
-		"aws:rds/cluster:Cluster":                                                       "clusterIdentifier",
-		"aws:rds/clusterInstance:ClusterInstance":                                       "identifier",
-		"aws:apprunner/service:Service":                                                 "serviceName",
-		"aws:apprunner/vpcConnector:VpcConnector":                                       "vpcConnectorName",
-		"aws:apprunner/autoScalingConfigurationVersion:AutoScalingConfigurationVersion": "autoScalingConfigurationName",
+		"aws:rds/cluster:Cluster":                 "clusterIdentifier",
+		"aws:rds/clusterInstance:ClusterInstance": "identifier",
+		"aws:cloudwatch/logGroup:LogGroup":        "name",
+		"aws:apprunner/service:Service":           "serviceName",
+		"aws:apprunner/vpcConnector:VpcConnector": "vpcConnectorName",
 	} {
 		if got := r.only(t, typ).request.GetIgnoreChanges(); !slices.Contains(got, property) {
 			t.Errorf("%s ignores changes of %v, want %s among them", typ, got, property)

@@ -24,7 +24,11 @@ var memoryOf = map[int][]int{
 }
 
 var (
-	egresses  = []string{egressEndpoints, egressNAT}
+	egresses = []string{egressEndpoints, egressNAT}
+	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+	retentions = []int{
+		1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+	}
 	logLevels = []string{"debug", "info", "warn", "error"}
 )
 
@@ -56,6 +60,7 @@ func (c Config) check(s *settings) {
 	s.between(keyZones, c.Zones, 2, 3)
 	s.oneOf(keyEgress, c.Egress, egresses)
 	s.oneOf(keyLogLevel, c.LogLevel, logLevels)
+	s.require(slices.Contains(retentions, c.LogRetentionDays), "must be one of "+list(retentions), keyLogRetentionDays)
 }
 
 func (s *settings) between(key string, value, least, most int) {

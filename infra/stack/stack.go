@@ -61,14 +61,15 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 	}
 
 	db, err := database.New(ctx, "database", &database.Args{
-		PhysicalName:    name,
-		SubnetIDs:       net.PrivateSubnetIDs,
-		SecurityGroupID: net.DatabaseSecurityGroupID,
-		MinCapacity:     config.DatabaseMinCapacity,
-		MaxCapacity:     config.DatabaseMaxCapacity,
-		SleepAfter:      config.DatabaseSleepAfter,
-		Instances:       config.DatabaseInstances,
-		Protect:         config.Protect,
+		PhysicalName:     name,
+		SubnetIDs:        net.PrivateSubnetIDs,
+		SecurityGroupID:  net.DatabaseSecurityGroupID,
+		MinCapacity:      config.DatabaseMinCapacity,
+		MaxCapacity:      config.DatabaseMaxCapacity,
+		SleepAfter:       config.DatabaseSleepAfter,
+		Instances:        config.DatabaseInstances,
+		LogRetentionDays: config.LogRetentionDays,
+		Protect:          config.Protect,
 	}, inRegion)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
@@ -114,6 +115,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		output.Image:             img.Reference,
 		output.Version:           pulumi.String(img.Version),
 		output.ServiceARN:        service.ARN,
+		output.ServiceLogGroup:   service.LogGroup,
 		output.DatabaseEndpoint:  db.Endpoint,
 		output.DatabaseSecretARN: db.SecretARN,
 		output.RepositoryURL:     img.RepositoryURL,

@@ -125,6 +125,7 @@ func TestOutputs(t *testing.T) {
 		output.Image:             imageReference,
 		output.Version:           version,
 		output.ServiceARN:        "arn:aws:x:eu-west-1:123456789012:service-apprunner",
+		output.ServiceLogGroup:   "/aws/apprunner/todo-dev/0a1b/application",
 		output.DatabaseEndpoint:  "todo.cluster-x.eu-west-1.rds.amazonaws.com",
 		output.DatabaseSecretARN: secretARN,
 		output.RepositoryURL:     repositoryURL,

@@ -115,6 +115,7 @@ var databases = []*kind{
 				"backupRetentionPeriod":            {Kind: schema.Number, Default: 1.0, API: []schema.Rule{schema.Between(1, 35)}},
 				"preferredBackupWindow":            {Kind: schema.String, Computed: true, Check: []schema.Rule{schema.Match(backupWindow, "must satisfy the format of hh24:mi-hh24:mi")}},
 				"preferredMaintenanceWindow":       {Kind: schema.String, Computed: true, Check: []schema.Rule{schema.Match(maintenanceWindow, "must satisfy the format of ddd:hh24:mi-ddd:hh24:mi")}},
+				"enabledCloudwatchLogsExports":     {Kind: schema.List, Elem: &schema.Property{Kind: schema.String, Check: exportable, API: []schema.Rule{schema.OneOf("iam-db-auth-error", "instance", "postgresql")}}},
 				"copyTagsToSnapshot":               {Kind: schema.Bool, Default: false},
 				"deletionProtection":               {Kind: schema.Bool},
 				"skipFinalSnapshot":                {Kind: schema.Bool, Default: false},
@@ -148,6 +149,7 @@ var databases = []*kind{
 				"promotionTier":              {Kind: schema.Number, Default: 0.0, Check: []schema.Rule{schema.Between(0, 15)}},
 				"applyImmediately":           {Kind: schema.Bool, Computed: true},
 				"autoMinorVersionUpgrade":    {Kind: schema.Bool, Default: true},
+				"preferredMaintenanceWindow": {Kind: schema.String, Computed: true, Check: []schema.Rule{schema.Match(maintenanceWindow, "must satisfy the format of ddd:hh24:mi-ddd:hh24:mi")}},
 				"performanceInsightsEnabled": {Kind: schema.Bool, Computed: true},
 				"monitoringInterval":         {Kind: schema.Number, Default: 0.0, Check: []schema.Rule{schema.AnyOf(0, 1, 5, 10, 15, 30, 60)}},
 			}),
@@ -265,6 +267,10 @@ func checkCluster(c *call) error {
 	// RDS-9
 	if minimum > 0 && !c.at("serverlessv2ScalingConfiguration", "secondsUntilAutoPause").IsNull() {
 		return c.refusal(operation, "InvalidParameterCombination", "SecondsUntilAutoPause can be set only when MinCapacity is 0.")
+	}
+	// RDS-18
+	if backup, maintenance := c.str("preferredBackupWindow"), c.str("preferredMaintenanceWindow"); backup != "" && maintenance != "" && overlap(backup, maintenance) {
+		return c.refusal(operation, "InvalidParameterValue", "The backup window and maintenance window must not overlap.")
 	}
 	// RDS-4
 	if group := c.a.find(tokenParameterGroup, c.str("dbClusterParameterGroupName")); group != nil {

@@ -75,6 +75,16 @@ func TestRefusals(t *testing.T) {
 		{"RDS-9", "cluster", second("serverlessv2ScalingConfiguration.secondsUntilAutoPause", 60), preview, "expected to be in the range (300 - 86400), got 60"},
 		{"RDS-9", "cluster", second("serverlessv2ScalingConfiguration.minCapacity", 0.5), up, "SecondsUntilAutoPause can be set only when MinCapacity is 0."},
 		{"RDS-15", "instance", func(*world) props { return props{"identifier": "todo-test-2", "engine": "aurora-mysql"} }, up, "doesn't match the engine name of your DB cluster"},
+		{"RDS-17", "log", set("name", "/aws/rds/cluster/todo-test/iam-db-auth-error"), up, "ResourceAlreadyExistsException"},
+		{"RDS-18", "cluster", func(*world) props {
+			return props{"clusterIdentifier": "todo-second", "preferredBackupWindow": "03:30-04:30", "preferredMaintenanceWindow": "sun:03:00-sun:04:00"}
+		}, up, "The backup window and maintenance window must not overlap."},
+		{"RDS-19", "cluster", second("enabledCloudwatchLogsExports", []string{"everything"}), preview, "expected to be one of [audit error"},
+		{"RDS-19", "cluster", second("enabledCloudwatchLogsExports", []string{"slowquery"}), up, "expected to be one of [iam-db-auth-error instance postgresql], got slowquery"},
+
+		{"LOG-1", "log", same, up, "ResourceAlreadyExistsException: The specified log group already exists"},
+		{"LOG-1", "log", set("name", "/aws/todo tasks"), preview, "must be made of alphanumeric characters"},
+		{"LOG-2", "log", set("retentionInDays", 31), preview, "expected to be one of [0 1 3 5 7 14"},
 
 		{"ECR-1", "repository", func(w *world) props { return props{"name": w.made["repository"].id} }, up, "RepositoryAlreadyExistsException"},
 		{"ECR-1", "repository", set("name", "Todo"), up, "must satisfy regular expression"},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/apprunner"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
@@ -42,6 +43,7 @@ var sdkTypes = map[string]struct {
 	tokenClusterInstance:       {rds.ClusterInstanceArgs{}, rds.ClusterInstance{}},
 	tokenRepository:            {ecr.RepositoryArgs{}, ecr.Repository{}},
 	tokenLifecyclePolicy:       {ecr.LifecyclePolicyArgs{}, ecr.LifecyclePolicy{}},
+	tokenLogGroup:              {cloudwatch.LogGroupArgs{}, cloudwatch.LogGroup{}},
 	tokenConnector:             {apprunner.VpcConnectorArgs{}, apprunner.VpcConnector{}},
 	tokenAutoScaling:           {apprunner.AutoScalingConfigurationVersionArgs{}, apprunner.AutoScalingConfigurationVersion{}},
 	tokenService:               {apprunner.ServiceArgs{}, apprunner.Service{}},

@@ -53,10 +53,12 @@ func (c *cloud) world() *world {
 	subnets := add("subnets", "aws:rds/subnetGroup:SubnetGroup", props{"subnetIds": []string{private1.id, private2.id}})
 	parameters := add("parameters", "aws:rds/clusterParameterGroup:ClusterParameterGroup", props{
 		"family": "aurora-postgresql17", "parameters": []props{{"name": "rds.force_ssl", "value": "1"}}})
+	add("log", "aws:cloudwatch/logGroup:LogGroup", props{"name": "/aws/rds/cluster/todo-test/postgresql", "retentionInDays": 14})
 	cluster := add("cluster", "aws:rds/cluster:Cluster", props{
 		"clusterIdentifier": "todo-test", "engine": "aurora-postgresql", "engineVersion": "17", "databaseName": "tasks",
 		"masterUsername": "tasks", "manageMasterUserPassword": true, "storageEncrypted": true, "skipFinalSnapshot": true,
 		"dbSubnetGroupName": subnets.id, "dbClusterParameterGroupName": parameters.id, "vpcSecurityGroupIds": []string{callee.id},
+		"enabledCloudwatchLogsExports":     []string{"postgresql", "iam-db-auth-error"},
 		"serverlessv2ScalingConfiguration": props{"minCapacity": 0, "maxCapacity": 1, "secondsUntilAutoPause": 300},
 	})
 	add("instance", "aws:rds/clusterInstance:ClusterInstance", props{
