@@ -35,7 +35,8 @@ test-infra: ## the Pulumi program under mocks, as preview and as up
 	$(GO) test -count=1 ./infra/...
 
 test-rehearsal: setup ## the simulated account, and dev and prod end to end with the real engine
-	$(GO) test -count=1 -timeout 60m ./rehearsal/...
+	$(GO) test -count=1 $(RACE) ./rehearsal/docker ./rehearsal/engine ./rehearsal/host ./rehearsal/provider ./rehearsal/schema/...
+	$(GO) test -count=1 -timeout 60m ./rehearsal/account ./rehearsal/e2e
 
 image: ## build the image with Docker, run it as App Runner does, print its size
 	$(GO) test -count=1 -v -run TestImage ./service/imagetest

@@ -91,7 +91,7 @@ func TestStacks(t *testing.T) {
 	})
 
 	t.Run("documents change nothing", func(t *testing.T) {
-		edit(t, root, "README.md", "\n", "\nMore words.\n\n")
+		edit(t, root, "README.md", "A todo REST service in Go", "A fine todo REST service in Go")
 		if changes := plan(t, dev).Changes(); len(changes) > 0 {
 			t.Errorf("the preview plans %v", changes)
 		}

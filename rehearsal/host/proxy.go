@@ -53,10 +53,10 @@ func (p *Proxy) Refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuses = true
-	p.open()
 	for conn := range p.conns {
 		_ = conn.Close() // its copying ends, which is the purpose
 	}
+	p.open()
 }
 
 // Pass lets connections through, those that wait included. (RUN-5)
