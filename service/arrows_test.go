@@ -21,7 +21,8 @@ func TestArrows(t *testing.T) {
 		{"postgres", []string{module + "httpapi", "github.com/gofiber", "github.com/valyala"}},
 		{"credentials", []string{module + "httpapi", module + "postgres", module + "task"}},
 		{"postgres/postgrestest", []string{module + "httpapi", module + "task", module + "credentials"}},
-		{"", []string{module + "postgres/postgrestest", "github.com/fergusstrange"}},
+		{"check", []string{module, "github.com", "gorm.io"}},
+		{"", []string{module + "check", "github.com/getkin", module + "postgres/postgrestest", "github.com/fergusstrange"}},
 	} {
 		deps := dependencies(t, tc.of)
 		for _, dep := range deps {
