@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/todo/infra/output"
+	"example.com/todo/service/check"
 
 	"example.com/todo/rehearsal/engine"
 )
@@ -51,6 +52,14 @@ func TestStacks(t *testing.T) {
 			got := outputs(t, stack)
 			c := clientOf(t, s, got[output.URL])
 			useTasks(t, c)
+			err := check.Run(t.Context(), c.Client, c.url, func(rule string, err error) {
+				if err != nil {
+					t.Errorf("the contract's rule %q does not hold: %v", rule, err)
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
 			if v := c.do(t, http.MethodGet, "/version", ""); v.body["version"] != got[output.Version] {
 				t.Errorf("the service says version %v, the stack %s", v.body["version"], got[output.Version])
 			}
