@@ -17,7 +17,7 @@ const (
 )
 
 // components are put together by the stack alone.
-var components = []string{"network", "database", "image", "apprunner"}
+var components = []string{"network", "database", "image", "apprunner", "monitoring"}
 
 func TestImports(t *testing.T) {
 	for dir, imports := range imports(t) {

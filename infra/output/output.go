@@ -12,6 +12,8 @@ const (
 	ServiceARN = "serviceArn"
 	// ServiceLogGroup is where CloudWatch has what the service logs.
 	ServiceLogGroup = "serviceLogGroup"
+	// DashboardURL is where CloudWatch shows how the stack does, to who may see it.
+	DashboardURL = "dashboardUrl"
 	// DatabaseEndpoint is the host name of the database's writer.
 	DatabaseEndpoint = "databaseEndpoint"
 	// DatabaseSecretARN is the secret with the database's user name and password.
@@ -25,6 +27,6 @@ const (
 // Names lists every output of a stack.
 func Names() []string {
 	return []string{
-		URL, Image, Version, ServiceARN, ServiceLogGroup, DatabaseEndpoint, DatabaseSecretARN, RepositoryURL, VPCID,
+		URL, Image, Version, ServiceARN, ServiceLogGroup, DashboardURL, DatabaseEndpoint, DatabaseSecretARN, RepositoryURL, VPCID,
 	}
 }

@@ -33,6 +33,8 @@ const (
 	keyEgress              = "egress"
 	keyProtect             = "protect"
 	keyLogRetentionDays    = "logRetentionDays"
+	keyAlarmEmail          = "alarmEmail"
+	keyAlarmTopicARN       = "alarmTopicArn"
 	keyLogLevel            = "logLevel"
 )
 
@@ -47,6 +49,7 @@ type Config struct {
 	Egress                                   string
 	Protect                                  bool
 	LogRetentionDays                         int
+	AlarmEmail, AlarmTopicARN                string
 	LogLevel                                 string
 }
 
@@ -79,6 +82,8 @@ func (s *settings) readAll() Config {
 		Egress:              setting(s, keyEgress, egressEndpoints, text),
 		Protect:             setting(s, keyProtect, false, yesOrNo),
 		LogRetentionDays:    setting(s, keyLogRetentionDays, 14, wholeNumber),
+		AlarmEmail:          setting(s, keyAlarmEmail, "", text),
+		AlarmTopicARN:       setting(s, keyAlarmTopicARN, "", text),
 		LogLevel:            setting(s, keyLogLevel, "info", text),
 	}
 }

@@ -30,13 +30,14 @@ func TestConfig(t *testing.T) {
 				"todo:maxInstances": "25", "todo:concurrency": "200", "todo:databaseMinCapacity": "0.5",
 				"todo:databaseMaxCapacity": "256", "todo:databaseSleepAfter": "86400", "todo:databaseInstances": "16",
 				"todo:zones": "3", "todo:egress": "nat", "todo:protect": "true", "todo:logLevel": "error",
-				"todo:logRetentionDays": "3653",
+				"todo:logRetentionDays": "3653", "todo:alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
 			},
 			func(c *Config) {
 				*c = Config{
 					Region: "us-east-1", CPU: 4096, Memory: 12288, MinInstances: 25, MaxInstances: 25, Concurrency: 200,
 					DatabaseMinCapacity: 0.5, DatabaseMaxCapacity: 256, DatabaseSleepAfter: 86400, DatabaseInstances: 16,
 					Zones: 3, Egress: "nat", Protect: true, LogLevel: "error", LogRetentionDays: 3653,
+					AlarmTopicARN: "arn:aws:sns:us-east-1:123456789012:alarms",
 				}
 			},
 		},
@@ -97,6 +98,18 @@ func TestConfigRefuses(t *testing.T) {
 			map[string]string{"todo:logRetentionDays": "31"},
 			[]string{`todo:logRetentionDays is "31": must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, ` +
 				`1096, 1827, 2192, 2557, 2922, 3288, 3653`},
+		},
+		"two recipients": {
+			map[string]string{"todo:alarmEmail": "a@example.com", "todo:alarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms"},
+			[]string{`todo:alarmEmail is "a@example.com", todo:alarmTopicArn is "arn:aws:sns:eu-west-1:123456789012:alarms": give one of them`},
+		},
+		"a name for an address": {
+			map[string]string{"todo:alarmEmail": "Ops <ops@example.com>"},
+			[]string{`todo:alarmEmail is "Ops <ops@example.com>": must be an e-mail address`},
+		},
+		"a topic elsewhere": {
+			map[string]string{"todo:alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms"},
+			[]string{`todo:alarmTopicArn is "arn:aws:sns:us-east-1:123456789012:alarms": must be the ARN of an SNS topic in the stack's region`},
 		},
 		"a region without app runner": {
 			map[string]string{"aws:region": "eu-north-1"},

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"net/mail"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +23,9 @@ var memoryOf = map[int][]int{
 	2048: {4096, 6144},
 	4096: {8192, 10240, 12288},
 }
+
+// https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
+var topicARN = regexp.MustCompile(`^arn:aws:sns:([a-z0-9-]+):\d{12}:[A-Za-z0-9_-]{1,256}$`)
 
 var (
 	egresses = []string{egressEndpoints, egressNAT}
@@ -61,6 +65,17 @@ func (c Config) check(s *settings) {
 	s.oneOf(keyEgress, c.Egress, egresses)
 	s.oneOf(keyLogLevel, c.LogLevel, logLevels)
 	s.require(slices.Contains(retentions, c.LogRetentionDays), "must be one of "+list(retentions), keyLogRetentionDays)
+	c.checkRecipient(s)
+}
+
+// checkRecipient holds that alarms have one recipient at most, and that a topic is where the alarms are.
+func (c Config) checkRecipient(s *settings) {
+	s.require(c.AlarmEmail == "" || c.AlarmTopicARN == "", "give one of them", keyAlarmEmail, keyAlarmTopicARN)
+	address, err := mail.ParseAddress(c.AlarmEmail)
+	s.require(c.AlarmEmail == "" || err == nil && address.Address == c.AlarmEmail, "must be an e-mail address", keyAlarmEmail)
+	topic := topicARN.FindStringSubmatch(c.AlarmTopicARN)
+	s.require(c.AlarmTopicARN == "" || topic != nil && topic[1] == c.Region,
+		"must be the ARN of an SNS topic in the stack's region", keyAlarmTopicARN)
 }
 
 func (s *settings) between(key string, value, least, most int) {

@@ -10,6 +10,7 @@ import (
 	"example.com/todo/infra/apprunner"
 	"example.com/todo/infra/database"
 	"example.com/todo/infra/image"
+	"example.com/todo/infra/monitoring"
 	"example.com/todo/infra/network"
 	"example.com/todo/infra/output"
 )
@@ -110,12 +111,29 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		return nil, fmt.Errorf("service: %w", err)
 	}
 
+	monitor, err := monitoring.New(ctx, "monitoring", &monitoring.Args{
+		PhysicalName:   name,
+		Region:         config.Region,
+		ServiceName:    service.Name,
+		ServiceID:      service.ID,
+		DatabaseID:     db.ClusterID,
+		MinCapacity:    config.DatabaseMinCapacity,
+		MaxCapacity:    config.DatabaseMaxCapacity,
+		MaxConnections: database.MaxConnections(config.DatabaseMinCapacity, config.DatabaseMaxCapacity),
+		Email:          config.AlarmEmail,
+		TopicARN:       config.AlarmTopicARN,
+	}, inRegion)
+	if err != nil {
+		return nil, fmt.Errorf("monitoring: %w", err)
+	}
+
 	return pulumi.Map{
 		output.URL:               service.URL,
 		output.Image:             img.Reference,
 		output.Version:           pulumi.String(img.Version),
 		output.ServiceARN:        service.ARN,
 		output.ServiceLogGroup:   service.LogGroup,
+		output.DashboardURL:      monitor.URL,
 		output.DatabaseEndpoint:  db.Endpoint,
 		output.DatabaseSecretARN: db.SecretARN,
 		output.RepositoryURL:     img.RepositoryURL,

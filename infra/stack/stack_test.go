@@ -17,7 +17,7 @@ var shapes = map[string]map[string]string{
 	"default": nil,
 	"nat":     {"todo:egress": "nat"},
 	"protected": {
-		"todo:protect": "true", "todo:zones": "3", "todo:databaseInstances": "2", "todo:databaseMinCapacity": "0.5",
+		"todo:alarmEmail": "ops@example.com", "todo:protect": "true", "todo:zones": "3", "todo:databaseInstances": "2", "todo:databaseMinCapacity": "0.5",
 	},
 }
 
@@ -126,6 +126,7 @@ func TestOutputs(t *testing.T) {
 		output.Version:           version,
 		output.ServiceARN:        "arn:aws:x:eu-west-1:123456789012:service-apprunner",
 		output.ServiceLogGroup:   "/aws/apprunner/todo-dev/0a1b/application",
+		output.DashboardURL:      "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/todo-dev",
 		output.DatabaseEndpoint:  "todo.cluster-x.eu-west-1.rds.amazonaws.com",
 		output.DatabaseSecretARN: secretARN,
 		output.RepositoryURL:     repositoryURL,

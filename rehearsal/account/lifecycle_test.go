@@ -33,6 +33,13 @@ func TestNamesAndTagsAreFilledIn(t *testing.T) {
 	}
 }
 
+// SNS-3
+func TestAnEmailIsPendingUntilItsOwnerConfirms(t *testing.T) {
+	if pending := newCloud(t).world().made["subscription"].state["pendingConfirmation"]; pending != true {
+		t.Errorf("pending: %v, want true", pending)
+	}
+}
+
 // PRO-5
 func TestWhatForcesAReplacement(t *testing.T) {
 	w := newCloud(t).world()

@@ -86,6 +86,27 @@ func TestRefusals(t *testing.T) {
 		{"LOG-1", "log", set("name", "/aws/todo tasks"), preview, "must be made of alphanumeric characters"},
 		{"LOG-2", "log", set("retentionInDays", 31), preview, "expected to be one of [0 1 3 5 7 14"},
 
+		{"CW-1", "alarm", set("comparisonOperator", "Above"), preview, "expected to be one of [GreaterThanOrEqualToThreshold"},
+		{"CW-1", "alarm", set("treatMissingData", "fine"), preview, "expected to be one of [breaching ignore missing notBreaching], got fine"},
+		{"CW-1", "alarm", set("alarmActions", []string{"ops@example.com"}), preview, "is an invalid ARN"},
+		{"CW-2", "alarm", queries(props{"id": "Share", "expression": "1", "returnData": true}), up, "must begin with a lower case letter"},
+		{"CW-2", "alarm", queries(props{"id": "a", "expression": "1"}, props{"id": "a", "expression": "2", "returnData": true}), up, "are not unique"},
+		{"CW-2", "alarm", queries(props{"id": "a", "returnData": true}), up, "Exactly one of Expression and MetricStat"},
+		{"CW-2", "alarm", queries(props{"id": "a", "expression": "1"}), up, "Exactly one element of the metrics list should return data, got 0"},
+		{"CW-3", "alarm", set("datapointsToAlarm", 3), up, "DatapointsToAlarm must be less than or equal to EvaluationPeriods"},
+		{"CW-3", "alarm", set("evaluationPeriods", 289), up, "Metrics cannot be checked across more than a day"},
+		{"CW-4", "dashboard", set("dashboardName", "todo test"), preview, "must contain only alphanumeric characters, hyphens and underscores"},
+		{"CW-4", "dashboard", set("dashboardBody", "{"), preview, "invalid JSON"},
+		{"CW-5", "dashboard", set("dashboardBody", "{}"), up, `should have property "widgets"`},
+		{"CW-5", "dashboard", set("dashboardBody", dashboard("", 8)), up, `/widgets/0/properties should have property "region"`},
+		{"CW-5", "dashboard", set("dashboardBody", dashboard("eu-west-1", 9)), up, "reaches from column 16 to 25 of 24"},
+		{"CW-5", "dashboard", set("dashboardBody", strings.Replace(dashboard("eu-west-1", 8), `"DatabaseConnections"`, `"DatabaseConnections","Role"`, 1)), up, "should be namespace, name and dimensions"},
+
+		{"SNS-1", "topic", set("name", "todo alarms"), preview, "invalid name of a topic"},
+		{"SNS-2", "subscription", set("endpoint", "ops"), up, "Invalid parameter: Email address"},
+		{"SNS-2", "subscription", set("protocol", "pigeon"), preview, "expected to be one of [application email"},
+		{"PRO-3", "subscription", set("topic", "arn:aws:sns:eu-west-1:123456789012:other"), up, "NotFound: The Topic"},
+
 		{"ECR-1", "repository", func(w *world) props { return props{"name": w.made["repository"].id} }, up, "RepositoryAlreadyExistsException"},
 		{"ECR-1", "repository", set("name", "Todo"), up, "must satisfy regular expression"},
 		{"ECR-3", "lifecycle", set("policy", lifecycle("tagged", "imageCountMoreThan", 20)), up, "LifecyclePolicyText"},
@@ -130,6 +151,11 @@ func TestRefusals(t *testing.T) {
 // set changes one property.
 func set(path string, value any) func(*world) props {
 	return func(*world) props { return props{path: value} }
+}
+
+// queries are what an alarm looks at instead.
+func queries(all ...props) func(*world) props {
+	return func(*world) props { return props{"metricQueries": all} }
 }
 
 // same repeats a resource as it is.

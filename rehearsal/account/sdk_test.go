@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/rds"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sns"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -44,6 +45,10 @@ var sdkTypes = map[string]struct {
 	tokenRepository:            {ecr.RepositoryArgs{}, ecr.Repository{}},
 	tokenLifecyclePolicy:       {ecr.LifecyclePolicyArgs{}, ecr.LifecyclePolicy{}},
 	tokenLogGroup:              {cloudwatch.LogGroupArgs{}, cloudwatch.LogGroup{}},
+	tokenAlarm:                 {cloudwatch.MetricAlarmArgs{}, cloudwatch.MetricAlarm{}},
+	tokenDashboard:             {cloudwatch.DashboardArgs{}, cloudwatch.Dashboard{}},
+	tokenTopic:                 {sns.TopicArgs{}, sns.Topic{}},
+	tokenSubscription:          {sns.TopicSubscriptionArgs{}, sns.TopicSubscription{}},
 	tokenConnector:             {apprunner.VpcConnectorArgs{}, apprunner.VpcConnector{}},
 	tokenAutoScaling:           {apprunner.AutoScalingConfigurationVersionArgs{}, apprunner.AutoScalingConfigurationVersion{}},
 	tokenService:               {apprunner.ServiceArgs{}, apprunner.Service{}},

@@ -91,7 +91,28 @@ func (c *cloud) world() *world {
 		"healthCheckConfiguration": props{"protocol": "HTTP", "path": "/"},
 		"networkConfiguration":     props{"egressConfiguration": props{"egressType": "VPC", "vpcConnectorArn": connector.id}},
 	})
+	topic := add("topic", "aws:sns/topic:Topic", props{})
+	add("subscription", "aws:sns/topicSubscription:TopicSubscription", props{"topic": topic.id, "protocol": "email", "endpoint": "ops@example.com"})
+	add("alarm", "aws:cloudwatch/metricAlarm:MetricAlarm", alarm(topic.id))
+	add("dashboard", "aws:cloudwatch/dashboard:Dashboard", props{"dashboardName": "todo-test", "dashboardBody": dashboard("eu-west-1", 8)})
 	return w
+}
+
+// alarm is on the share of failed requests.
+func alarm(topic string) props {
+	query := func(id, metric string) props {
+		return props{"id": id, "metric": props{"namespace": "AWS/AppRunner", "metricName": metric, "stat": "Sum", "period": 300,
+			"dimensions": props{"ServiceName": "todo-test"}}}
+	}
+	return props{
+		"comparisonOperator": "GreaterThanThreshold", "threshold": 5, "evaluationPeriods": 2, "alarmActions": []string{topic},
+		"metricQueries": []props{query("failed", "5xxStatusResponses"), query("requests", "Requests"),
+			{"id": "share", "expression": "100 * failed / requests", "returnData": true}},
+	}
+}
+
+func dashboard(region string, width int) string {
+	return fmt.Sprintf(`{"widgets":[{"type":"metric","x":16,"width":%d,"properties":{"region":%q,"metrics":[["AWS/RDS","DatabaseConnections",{"stat":"Maximum"}]]}}]}`, width, region)
 }
 
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

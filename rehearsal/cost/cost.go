@@ -50,8 +50,9 @@ const (
 const Assumptions = `Idle is a month without a request: a database that may pause does, others stay at their minimum, which is also when
 App Runner bills memory alone. Busy is a month of work without a break: twice the minimum of service instances, all CPU in
 use, and database instances at a quarter of their maximum, at least 1 ACU. The database holds 1 GB and takes 10 million
-requests when busy; a protected one holds 10 GB, or 50 GB and takes 100 million. The images take 0.2 GB. On-demand prices,
-730 hours; without taxes, and without data transfer, logs and backups, which go by volume.`
+requests when busy; a protected one holds 10 GB, or 50 GB and takes 100 million. The images take 0.2 GB, and the
+dashboard is one of the account's first three, which are free. On-demand prices, 730 hours; without taxes, and without data
+transfer, logs and backups, which go by volume.`
 
 // Of estimates resources in one region.
 func Of(region string, resources []Resource) (Estimate, error) {

@@ -66,6 +66,12 @@ func TestMonth(t *testing.T) {
 		"nat": {euWest1, []Resource{{Type: "aws:ec2/natGateway:NatGateway"}, {Type: "aws:ec2/eip:Eip"}}, "38.69", "38.69"},
 		"a gateway endpoint": {euWest1, []Resource{{Type: "aws:ec2/vpcEndpoint:VpcEndpoint", Inputs: inputs{
 			"vpcEndpointType": "Gateway"}}}, "0.00", "0.00"},
+		// Two metrics and one: 3 × 0.10.
+		"alarms": {euWest1, []Resource{
+			{Type: "aws:cloudwatch/metricAlarm:MetricAlarm", Inputs: inputs{"metricQueries": []any{
+				inputs{"metric": inputs{}}, inputs{"metric": inputs{}}, inputs{"expression": "a / b"}}}},
+			{Type: "aws:cloudwatch/metricAlarm:MetricAlarm", Inputs: inputs{"metricQueries": []any{inputs{"metric": inputs{}}}}},
+		}, "0.30", "0.30"},
 		"nothing": {euWest1, nil, "0.00", "0.00"},
 	}
 	for name, test := range tests {
@@ -122,7 +128,7 @@ func TestRegionsWithoutPricesAreNotGuessed(t *testing.T) {
 
 func TestEveryPriceHasBothRegionsAndASource(t *testing.T) {
 	for _, p := range []price{memoryHour, processorHour, automaticDeployments, capacityHour, storageMonth, storageRequests,
-		natHour, addressHour, endpointHour, imageMonth, secretMonth} {
+		natHour, addressHour, endpointHour, imageMonth, secretMonth, metricAlarms} {
 		if len(p.in) != 2 || p.in[usEast1].usd <= 0 || p.in[euWest1].usd <= 0 || p.source == "" || p.unit == "" {
 			t.Errorf("%s: %+v", p.item, p)
 		}

@@ -29,6 +29,15 @@ var priced = map[string]func(*bill, Resource){
 			b.unknown(r, r.text("vpcEndpointType"))
 		}
 	},
+	"aws:cloudwatch/metricAlarm:MetricAlarm": func(b *bill, r Resource) {
+		metrics := 0.0
+		for _, query := range r.list("metricQueries") {
+			if fields, _ := query.(map[string]any); fields["metric"] != nil {
+				metrics++
+			}
+		}
+		b.add(metricAlarms, metrics, metrics)
+	},
 	"aws:ecr/repository:Repository": func(b *bill, _ Resource) { b.add(imageMonth, imageGB, imageGB) },
 }
 

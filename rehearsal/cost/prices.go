@@ -53,12 +53,20 @@ var (
 		"https://aws.amazon.com/secrets-manager/pricing/, by Infracost, August 2026"}
 )
 
+// metricAlarms are billed by the metrics that they look at.
+var metricAlarms = price{"CloudWatch alarms", "metric", inBoth(assumed(0.10), assumed(0.10)),
+	"https://aws.amazon.com/cloudwatch/pricing/, undated"}
+
 // free are the types that cost nothing by themselves.
 var free = map[string]bool{
 	"aws:apprunner/autoScalingConfigurationVersion:AutoScalingConfigurationVersion": true,
 	"aws:apprunner/vpcConnector:VpcConnector":                                       true,
 	// Its lines are paid for by volume, which Assumptions leave out.
-	"aws:cloudwatch/logGroup:LogGroup":                          true,
+	"aws:cloudwatch/logGroup:LogGroup": true,
+	// An account's first three are.
+	"aws:cloudwatch/dashboard:Dashboard":                        true,
+	"aws:sns/topic:Topic":                                       true,
+	"aws:sns/topicSubscription:TopicSubscription":               true,
 	"aws:ec2/internetGateway:InternetGateway":                   true,
 	"aws:ec2/route:Route":                                       true,
 	"aws:ec2/routeTable:RouteTable":                             true,
