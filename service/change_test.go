@@ -80,6 +80,8 @@ func TestPreconditions(t *testing.T) {
 		{"an old one", `OLD`, 412},
 		{"weak", `W/CURRENT`, 412},
 		{"of somebody else", `"x"`, 412},
+		{"bytes that are no text", "\"660e6e3c381ec-" + strings.Repeat("\xff", 16) + `"`, 412},
+		{"a time that no database holds", `"7fffffffffffffff-6efe7c2fd6979afa"`, 412},
 		{"without quotes", `abc`, 400},
 		{"any among others", `*, CURRENT`, 400},
 		{"a list without commas", `"a" "b"`, 400},

@@ -69,3 +69,63 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+// Entity tags that are taken are in the header, and a task's own tag is found again.
+func FuzzEntityTags(f *testing.F) {
+	for _, header := range []string{`*`, `"a"`, `W/"a"`, `"a", "b"`, `"a",,W/"b" ,`, `"a" "b"`, `a`, `"`, `*, "a"`, ``, `,`, `"a,b"`, "\"\x7f\""} {
+		f.Add(header)
+	}
+	own := task.Task{Title: "x", UpdatedAt: task.Instant(time.Now())}.Version()
+	f.Fuzz(func(t *testing.T, header string) {
+		var p entityTags
+		if rule := p.parse(header); rule != "" {
+			if p.given {
+				t.Errorf("%q is refused, and taken for %+v", header, p)
+			}
+			return
+		}
+		for _, tag := range p.tags {
+			if !strings.Contains(header, `"`+tag.opaque+`"`) {
+				t.Errorf("%q is taken for %q", header, tag.opaque)
+			}
+		}
+		var with entityTags
+		if p.any {
+			return
+		}
+		if rule := with.parse(header + `, "` + own.String() + `"`); rule != "" || !with.include(own) || len(with.tags) != len(p.tags)+1 {
+			t.Errorf("%q with one more: %q, %+v", header, rule, with)
+		}
+		if admitted := with.versions(); len(admitted) == 0 || admitted[len(admitted)-1] != own {
+			t.Errorf("%q with one more admits %v", header, admitted)
+		}
+	})
+}
+
+// A key that is taken is in the header, and is the same in quotes and without.
+func FuzzIdempotencyKey(f *testing.F) {
+	for _, header := range []string{`"8e03978e"`, `8e03978e`, ` "a" `, `"a`, `a"`, `""`, `"a b"`, `a;b=1`, `"a\"b"`, "é"} {
+		f.Add(header)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		var key, quoted idempotencyKey
+		if key.parse(header) != "" {
+			return
+		}
+		if rule := quoted.parse(`"` + string(key) + `"`); rule != "" || quoted != key || !strings.Contains(header, string(key)) || len(key) > maxKey {
+			t.Errorf("%q is taken for %q, in quotes for %q", header, key, quoted)
+		}
+	})
+}
+
+// A version is read only from the text that it gives.
+func FuzzVersion(f *testing.F) {
+	for _, text := range []string{"660e6e3c381ec-6efe7c2fd6979afa", "-1-6efe7c2fd6979afa", "7fffffffffffffff-6efe7c2fd6979afa", "0-", "x", "0660e6e3c381ec-6efe7c2fd6979afa"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if v, ok := task.ParseVersion(text); ok && v.String() != text {
+			t.Errorf("%q is taken for %v", text, v)
+		}
+	})
+}

@@ -39,6 +39,9 @@ func ParseVersion(s string) (v Version, ok bool) {
 	if err != nil {
 		return Version{}, false
 	}
+	if _, err := hex.DecodeString(content); err != nil {
+		return Version{}, false
+	}
 	v = Version{UpdatedAt: time.UnixMicro(n).UTC(), Content: content}
 	// The largest numbers are times that PostgreSQL cannot hold.
 	return v, v.String() == s && len(content) == contentSize && v.UpdatedAt.Year() >= 1 && v.UpdatedAt.Year() <= 9999
