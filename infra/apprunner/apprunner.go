@@ -32,6 +32,10 @@ type Args struct {
 	CPU, Memory int
 	// MinInstances are always there, MaxInstances at most; each takes Concurrency requests at once. Required.
 	MinInstances, MaxInstances, Concurrency int
+	// XRay passes on what the service traces.
+	XRay bool
+	// CustomDomain is a domain of its own beside the one that App Runner gives, and WebACLARN what WAF lets through.
+	CustomDomain, WebACLARN string
 	// Environment is what the service is told. Required.
 	Environment Environment
 	// After is what must work before the service starts, beyond what the other fields come from.
@@ -50,6 +54,8 @@ type Service struct {
 	// name holds an id that AWS makes up, so that no group, and no retention, can be declared before it is there.
 	// https://docs.aws.amazon.com/apprunner/latest/dg/monitor-cwl.html
 	LogGroup pulumi.StringOutput
+	// DNSRecords are what a custom domain's zone must hold, a line each. Only with a custom domain.
+	DNSRecords pulumi.StringOutput
 }
 
 // New declares a service.
@@ -65,7 +71,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, fmt.Errorf("access role: %w", err)
 	}
-	instance, err := newInstanceRole(ctx, name, args.Environment.SecretARN, inside)
+	instance, err := newInstanceRole(ctx, name, args.Environment.SecretARN, args.XRay, inside)
 	if err != nil {
 		return nil, fmt.Errorf("instance role: %w", err)
 	}
@@ -76,6 +82,11 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	scaling, err := newScaling(ctx, name, args, inside)
 	if err != nil {
 		return nil, fmt.Errorf("scaling: %w", err)
+	}
+
+	tracing, err := newTracing(ctx, name, args, inside)
+	if err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
 	}
 
 	// A role without its policy yet, or a database that does not answer yet, fails the first deployment for good.
@@ -107,6 +118,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 			Protocol: pulumi.String("HTTP"),
 			Path:     pulumi.String(healthPath),
 		},
+		ObservabilityConfiguration: tracing,
 		NetworkConfiguration: apprunner.ServiceNetworkConfigurationArgs{
 			EgressConfiguration: apprunner.ServiceNetworkConfigurationEgressConfigurationArgs{
 				EgressType:      pulumi.String("VPC"),
@@ -121,6 +133,19 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		keep("serviceName"))
 	if err != nil {
 		return nil, fmt.Errorf("app runner service: %w", err)
+	}
+
+	if args.CustomDomain != "" {
+		service.DNSRecords, err = newCustomDomain(ctx, name, args.CustomDomain, running, inside)
+		if err != nil {
+			return nil, fmt.Errorf("custom domain: %w", err)
+		}
+	}
+	if args.WebACLARN != "" {
+		err = protectWith(ctx, name, args.WebACLARN, running, inside)
+		if err != nil {
+			return nil, fmt.Errorf("web acl: %w", err)
+		}
 	}
 
 	service.ARN = running.Arn

@@ -33,12 +33,19 @@ func newAccessRole(
 	}, inside)
 }
 
-// newInstanceRole lets the service read one secret.
+// newInstanceRole lets the service read one secret and, when it is traced, App Runner's collector write its traces.
+// https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSXRayDaemonWriteAccess.html
 func newInstanceRole(
-	ctx *pulumi.Context, name string, secretARN pulumi.StringInput, inside pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, secretARN pulumi.StringInput, traced bool, inside pulumi.ResourceOption,
 ) (*grantedRole, error) {
 	return newRole(ctx, name+"-instance", serviceInstance, secretARN, func(arn string) iampolicy.Document {
-		return iampolicy.Permissions(iampolicy.Allow(arn, "secretsmanager:GetSecretValue"))
+		statements := []iampolicy.Statement{iampolicy.Allow(arn, "secretsmanager:GetSecretValue")}
+		if traced {
+			statements = append(statements, iampolicy.Allow(iampolicy.Everything,
+				"xray:GetSamplingRules", "xray:GetSamplingStatisticSummaries", "xray:GetSamplingTargets",
+				"xray:PutTelemetryRecords", "xray:PutTraceSegments"))
+		}
+		return iampolicy.Permissions(statements...)
 	}, inside)
 }
 

@@ -24,7 +24,11 @@ const (
 	VPCID = "vpcId"
 )
 
-// Names lists every output of a stack.
+// DNSRecords are what a custom domain's zone must hold, a line each: name, type and value. Only stacks with a custom
+// domain have it.
+const DNSRecords = "dnsRecords"
+
+// Names lists every output that all stacks have.
 func Names() []string {
 	return []string{
 		URL, Image, Version, ServiceARN, ServiceLogGroup, DashboardURL, DatabaseEndpoint, DatabaseSecretARN, RepositoryURL, VPCID,

@@ -35,6 +35,9 @@ const (
 	keyLogRetentionDays    = "logRetentionDays"
 	keyAlarmEmail          = "alarmEmail"
 	keyAlarmTopicARN       = "alarmTopicArn"
+	keyXRay                = "xray"
+	keyCustomDomain        = "customDomain"
+	keyWebACLARN           = "webAclArn"
 	keyLogLevel            = "logLevel"
 )
 
@@ -50,6 +53,8 @@ type Config struct {
 	Protect                                  bool
 	LogRetentionDays                         int
 	AlarmEmail, AlarmTopicARN                string
+	XRay                                     bool
+	CustomDomain, WebACLARN                  string
 	LogLevel                                 string
 }
 
@@ -84,6 +89,9 @@ func (s *settings) readAll() Config {
 		LogRetentionDays:    setting(s, keyLogRetentionDays, 14, wholeNumber),
 		AlarmEmail:          setting(s, keyAlarmEmail, "", text),
 		AlarmTopicARN:       setting(s, keyAlarmTopicARN, "", text),
+		XRay:                setting(s, keyXRay, false, yesOrNo),
+		CustomDomain:        setting(s, keyCustomDomain, "", text),
+		WebACLARN:           setting(s, keyWebACLARN, "", text),
 		LogLevel:            setting(s, keyLogLevel, "info", text),
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+const uuid = "01234567-89ab-cdef-0123-456789abcdef"
+
 var defaults = Config{
 	Region: "eu-west-1", CPU: 256, Memory: 512, MinInstances: 1, MaxInstances: 2, Concurrency: 80,
 	DatabaseMinCapacity: 0, DatabaseMaxCapacity: 1, DatabaseSleepAfter: 300, DatabaseInstances: 1,
@@ -31,6 +33,8 @@ func TestConfig(t *testing.T) {
 				"todo:databaseMaxCapacity": "256", "todo:databaseSleepAfter": "86400", "todo:databaseInstances": "16",
 				"todo:zones": "3", "todo:egress": "nat", "todo:protect": "true", "todo:logLevel": "error",
 				"todo:logRetentionDays": "3653", "todo:alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+				"todo:xray": "true", "todo:customDomain": "*.example.com",
+				"todo:webAclArn": "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
 			},
 			func(c *Config) {
 				*c = Config{
@@ -38,6 +42,8 @@ func TestConfig(t *testing.T) {
 					DatabaseMinCapacity: 0.5, DatabaseMaxCapacity: 256, DatabaseSleepAfter: 86400, DatabaseInstances: 16,
 					Zones: 3, Egress: "nat", Protect: true, LogLevel: "error", LogRetentionDays: 3653,
 					AlarmTopicARN: "arn:aws:sns:us-east-1:123456789012:alarms",
+					XRay:          true, CustomDomain: "*.example.com",
+					WebACLARN: "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
 				}
 			},
 		},
@@ -110,6 +116,15 @@ func TestConfigRefuses(t *testing.T) {
 		"a topic elsewhere": {
 			map[string]string{"todo:alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms"},
 			[]string{`todo:alarmTopicArn is "arn:aws:sns:us-east-1:123456789012:alarms": must be the ARN of an SNS topic in the stack's region`},
+		},
+		"a URL for a domain": {
+			map[string]string{"todo:customDomain": "https://example.com"},
+			[]string{`todo:customDomain is "https://example.com": must be a domain in lower case, such as api.example.com`},
+		},
+		"a web ACL for CloudFront": {
+			map[string]string{"todo:webAclArn": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/todo/" + uuid},
+			[]string{`todo:webAclArn is "arn:aws:wafv2:us-east-1:123456789012:global/webacl/todo/` + uuid + `": ` +
+				`must be the ARN of a regional WAF web ACL in the stack's region`},
 		},
 		"a region without app runner": {
 			map[string]string{"aws:region": "eu-north-1"},

@@ -64,6 +64,12 @@ func computed(typ, name string) resource.PropertyMap {
 	case "aws:rds/cluster:Cluster":
 		values["endpoint"] = "todo.cluster-x.eu-west-1.rds.amazonaws.com"
 		values["masterUserSecrets"] = []any{map[string]any{"secretArn": secretARN}}
+	case "aws:apprunner/customDomainAssociation:CustomDomainAssociation":
+		values["dnsTarget"] = "abc.eu-west-1.awsapprunner.com"
+		values["certificateValidationRecords"] = []any{
+			map[string]any{"name": "_b.example.com.", "type": "CNAME", "value": "_2.acm.aws."},
+			map[string]any{"name": "_a.example.com.", "type": "CNAME", "value": "_1.acm.aws."},
+		}
 	case ecrRepository:
 		values["repositoryUrl"] = repositoryURL
 		values["registryId"] = account

@@ -124,6 +124,8 @@ func TestService(t *testing.T) {
 		"serviceName":                 "todo-dev",
 		"autoScalingConfigurationArn": "arn:aws:x:eu-west-1:123456789012:service-scaling",
 		"healthCheckConfiguration":    map[string]any{"path": "/", "protocol": "HTTP"},
+		// Not left out: that would leave tracing as it is.
+		"observabilityConfiguration": map[string]any{"observabilityEnabled": false},
 		"instanceConfiguration": map[string]any{
 			"cpu": "256", "memory": "512", "instanceRoleArn": "arn:aws:x:eu-west-1:123456789012:service-instance",
 		},

@@ -27,6 +27,12 @@ var memoryOf = map[int][]int{
 // https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
 var topicARN = regexp.MustCompile(`^arn:aws:sns:([a-z0-9-]+):\d{12}:[A-Za-z0-9_-]{1,256}$`)
 
+// https://docs.aws.amazon.com/apprunner/latest/api/API_AssociateCustomDomain.html
+var domainName = regexp.MustCompile(`^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`)
+
+// https://docs.aws.amazon.com/waf/latest/APIReference/API_AssociateWebACL.html
+var webACLARN = regexp.MustCompile(`^arn:aws:wafv2:([a-z0-9-]+):\d{12}:regional/webacl/[\w-]{1,128}/[0-9a-f-]{36}$`)
+
 var (
 	egresses = []string{egressEndpoints, egressNAT}
 	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -66,6 +72,11 @@ func (c Config) check(s *settings) {
 	s.oneOf(keyLogLevel, c.LogLevel, logLevels)
 	s.require(slices.Contains(retentions, c.LogRetentionDays), "must be one of "+list(retentions), keyLogRetentionDays)
 	c.checkRecipient(s)
+	s.require(c.CustomDomain == "" || len(c.CustomDomain) <= 255 && domainName.MatchString(c.CustomDomain),
+		"must be a domain in lower case, such as api.example.com", keyCustomDomain)
+	acl := webACLARN.FindStringSubmatch(c.WebACLARN)
+	s.require(c.WebACLARN == "" || acl != nil && acl[1] == c.Region,
+		"must be the ARN of a regional WAF web ACL in the stack's region", keyWebACLARN)
 }
 
 // checkRecipient holds that alarms have one recipient at most, and that a topic is where the alarms are.

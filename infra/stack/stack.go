@@ -95,6 +95,9 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		MinInstances:    config.MinInstances,
 		MaxInstances:    config.MaxInstances,
 		Concurrency:     config.Concurrency,
+		XRay:            config.XRay,
+		CustomDomain:    config.CustomDomain,
+		WebACLARN:       config.WebACLARN,
 		Environment: apprunner.Environment{
 			Region:       config.Region,
 			DatabaseHost: db.Endpoint,
@@ -127,7 +130,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		return nil, fmt.Errorf("monitoring: %w", err)
 	}
 
-	return pulumi.Map{
+	outputs := pulumi.Map{
 		output.URL:               service.URL,
 		output.Image:             img.Reference,
 		output.Version:           pulumi.String(img.Version),
@@ -138,5 +141,9 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		output.DatabaseSecretARN: db.SecretARN,
 		output.RepositoryURL:     img.RepositoryURL,
 		output.VPCID:             net.VPCID,
-	}, nil
+	}
+	if config.CustomDomain != "" {
+		outputs[output.DNSRecords] = service.DNSRecords
+	}
+	return outputs, nil
 }

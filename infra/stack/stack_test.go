@@ -17,7 +17,7 @@ var shapes = map[string]map[string]string{
 	"default": nil,
 	"nat":     {"todo:egress": "nat"},
 	"protected": {
-		"todo:alarmEmail": "ops@example.com", "todo:protect": "true", "todo:zones": "3", "todo:databaseInstances": "2", "todo:databaseMinCapacity": "0.5",
+		"todo:alarmEmail": "ops@example.com", "todo:xray": "true", "todo:protect": "true", "todo:zones": "3", "todo:databaseInstances": "2", "todo:databaseMinCapacity": "0.5",
 	},
 }
 

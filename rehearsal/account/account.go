@@ -54,7 +54,7 @@ func New(runtime Runtime) *Account {
 		images: map[string]map[string]Image{}, tags: map[string]map[string]string{},
 		sessions: map[string]Credentials{},
 	}
-	for _, group := range [][]*kind{network, securityGroups, roles, databases, repositories, services, logs, monitoring, topics} {
+	for _, group := range [][]*kind{network, securityGroups, roles, databases, repositories, services, serviceExtras, logs, monitoring, topics} {
 		for _, k := range group {
 			a.kinds[k.Token] = k
 		}

@@ -105,6 +105,10 @@ var services = []*kind{
 					"memory":          {Kind: schema.String, Default: "2048", Check: []schema.Rule{schema.Match(`512|1024|2048|3072|4096|6144|8192|10240|12288|(0.5|1|2|3|4|6|8|10|12) GB`, "must be 512 to 12288 or (0.5|1|2|3|4|6|8|10|12) GB")}},
 					"instanceRoleArn": {Kind: schema.String, Refers: tokenRole + "#arn"},
 				}},
+				"observabilityConfiguration": {Kind: schema.Object, Computed: true, Fields: schema.Properties{
+					"observabilityEnabled":          {Kind: schema.Bool, Required: true},
+					"observabilityConfigurationArn": {Kind: schema.String, Refers: tokenObservability + "#arn"},
+				}},
 				// AR-16
 				"healthCheckConfiguration": {Kind: schema.Object, Computed: true, Fields: schema.Properties{
 					"protocol":           {Kind: schema.String, Default: "TCP", Check: []schema.Rule{schema.OneOf("TCP", "HTTP")}},
@@ -231,6 +235,10 @@ func checkService(c *call) error {
 	kind, connector := c.str("networkConfiguration", "egressConfiguration", "egressType"), c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn")
 	if (kind == "VPC") != (connector != "") {
 		return refuse("VpcConnectorArn must be given with, and only with, EgressType VPC")
+	}
+	// AR-17
+	if c.str("observabilityConfiguration", "observabilityConfigurationArn") != "" && !c.flag("observabilityConfiguration", "observabilityEnabled") {
+		return refuse("ObservabilityConfigurationArn may be given only when ObservabilityEnabled is true")
 	}
 	// AR-9
 	if connector != "" {

@@ -33,6 +33,55 @@ func TestNamesAndTagsAreFilledIn(t *testing.T) {
 	}
 }
 
+// AR-2
+func TestTracingInUseIsNotDeleted(t *testing.T) {
+	w := newCloud(t).world()
+	if _, refused := w.update(w.made["service"], w.props["service"].with(props{"observabilityConfiguration": props{
+		"observabilityEnabled": true, "observabilityConfigurationArn": w.made["tracing"].id}})); refused != nil {
+		t.Fatal(refused.text)
+	}
+	w.mustRefuse(w.remove(w.made["tracing"]), "up", "The observability configuration is being used by other services")
+	if _, refused := w.update(w.made["service"], w.props["service"].with(props{"observabilityConfiguration": props{"observabilityEnabled": false}})); refused != nil {
+		t.Fatal(refused.text)
+	}
+	if refused := w.remove(w.made["tracing"]); refused != nil {
+		t.Error(refused.text)
+	}
+}
+
+// AR-20
+func TestCustomDomainAnswersWithTheRecordsForItsZone(t *testing.T) {
+	w := newCloud(t).world()
+	domain := w.made["domain"].state
+	records := domain["certificateValidationRecords"].([]any)
+	if len(records) != 2 || domain["dnsTarget"] != w.made["service"].state["serviceUrl"] || domain["status"] != "pending_certificate_dns_validation" {
+		t.Errorf("%v, want the service as target and a record each for the domain and www", domain)
+	}
+	for i, suffix := range []string{".example.com.", ".www.example.com."} {
+		record := records[i].(map[string]any)
+		if name := record["name"].(string); !strings.HasPrefix(name, "_") || !strings.HasSuffix(name, suffix) || record["type"] != "CNAME" {
+			t.Errorf("record %v, want a CNAME below %s", record, suffix)
+		}
+	}
+}
+
+// WAF-2
+func TestTakingAnOldWebACLAwayTakesTheNewOneToo(t *testing.T) {
+	w := newCloud(t).world()
+	old := w.made["firewall"]
+	successor := w.make(old.token, "successor", w.props["firewall"].with(props{"webAclArn": webACL("eu-west-1", "regional", "two")}))
+	if refused := w.remove(old); refused != nil {
+		t.Fatal(refused.text)
+	}
+	read, err := w.client.Read(t.Context(), &pulumirpc.ReadRequest{Id: successor.id, Urn: urn(successor.token, successor.name)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read.GetId() != "" {
+		t.Error("the service is still behind the new web ACL, want it behind none")
+	}
+}
+
 // SNS-3
 func TestAnEmailIsPendingUntilItsOwnerConfirms(t *testing.T) {
 	if pending := newCloud(t).world().made["subscription"].state["pendingConfirmation"]; pending != true {

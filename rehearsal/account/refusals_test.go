@@ -85,6 +85,17 @@ func TestRefusals(t *testing.T) {
 		{"LOG-1", "log", same, up, "ResourceAlreadyExistsException: The specified log group already exists"},
 		{"LOG-1", "log", set("name", "/aws/todo tasks"), preview, "must be made of alphanumeric characters"},
 		{"LOG-2", "log", set("retentionInDays", 31), preview, "expected to be one of [0 1 3 5 7 14"},
+		{"AR-17", "service", func(w *world) props {
+			return props{"serviceName": "todo-other", "observabilityConfiguration": props{"observabilityEnabled": false, "observabilityConfigurationArn": w.made["tracing"].id}}
+		}, up, "only when ObservabilityEnabled is true"},
+		{"AR-18", "tracing", set("observabilityConfigurationName", "DefaultConfiguration"), up, "the name is reserved"},
+		{"AR-18", "tracing", set("traceConfiguration", props{"vendor": "JAEGER"}), preview, "expected to be one of [AWSXRAY], got JAEGER"},
+		{"AR-19", "domain", set("domainName", "https://example.com"), up, "must be a domain"},
+		{"AR-19", "domain", set("domainName", "*.example.com"), up, "EnableWWWSubdomain must be false for a wildcard domain"},
+		{"AR-19", "domain", same, up, "Domain example.com is already associated with a service"},
+
+		{"WAF-1", "firewall", set("webAclArn", webACL("us-east-1", "global", "one")), up, "must be a regional web ACL"},
+		{"WAF-1", "firewall", set("webAclArn", webACL("us-east-1", "regional", "one")), up, "The web ACL is in us-east-1, the resource in eu-west-1"},
 
 		{"CW-1", "alarm", set("comparisonOperator", "Above"), preview, "expected to be one of [GreaterThanOrEqualToThreshold"},
 		{"CW-1", "alarm", set("treatMissingData", "fine"), preview, "expected to be one of [breaching ignore missing notBreaching], got fine"},

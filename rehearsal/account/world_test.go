@@ -79,7 +79,7 @@ func (c *cloud) world() *world {
 		"vpcConnectorName": "todo-test", "subnets": []string{private1.id, private2.id}, "securityGroups": []string{caller.id}})
 	scaling := add("scaling", "aws:apprunner/autoScalingConfigurationVersion:AutoScalingConfigurationVersion", props{
 		"autoScalingConfigurationName": "todo-test", "minSize": 1, "maxSize": 2, "maxConcurrency": 80})
-	add("service", "aws:apprunner/service:Service", props{
+	service := add("service", "aws:apprunner/service:Service", props{
 		"serviceName": "todo-test", "autoScalingConfigurationArn": scaling.id,
 		"sourceConfiguration": props{
 			"autoDeploymentsEnabled":      false,
@@ -91,11 +91,19 @@ func (c *cloud) world() *world {
 		"healthCheckConfiguration": props{"protocol": "HTTP", "path": "/"},
 		"networkConfiguration":     props{"egressConfiguration": props{"egressType": "VPC", "vpcConnectorArn": connector.id}},
 	})
+	add("tracing", "aws:apprunner/observabilityConfiguration:ObservabilityConfiguration", props{
+		"observabilityConfigurationName": "todo-test", "traceConfiguration": props{"vendor": "AWSXRAY"}})
+	add("domain", "aws:apprunner/customDomainAssociation:CustomDomainAssociation", props{"serviceArn": service.id, "domainName": "example.com"})
+	add("firewall", "aws:wafv2/webAclAssociation:WebAclAssociation", props{"resourceArn": service.id, "webAclArn": webACL("eu-west-1", "regional", "one")})
 	topic := add("topic", "aws:sns/topic:Topic", props{})
 	add("subscription", "aws:sns/topicSubscription:TopicSubscription", props{"topic": topic.id, "protocol": "email", "endpoint": "ops@example.com"})
 	add("alarm", "aws:cloudwatch/metricAlarm:MetricAlarm", alarm(topic.id))
 	add("dashboard", "aws:cloudwatch/dashboard:Dashboard", props{"dashboardName": "todo-test", "dashboardBody": dashboard("eu-west-1", 8)})
 	return w
+}
+
+func webACL(region, scope, name string) string {
+	return fmt.Sprintf("arn:aws:wafv2:%s:%s:%s/webacl/%s/01234567-89ab-cdef-0123-456789abcdef", region, account.ID, scope, name)
 }
 
 // alarm is on the share of failed requests.

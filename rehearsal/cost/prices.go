@@ -59,6 +59,11 @@ var metricAlarms = price{"CloudWatch alarms", "metric", inBoth(assumed(0.10), as
 
 // free are the types that cost nothing by themselves.
 var free = map[string]bool{
+	"aws:apprunner/customDomainAssociation:CustomDomainAssociation": true,
+	// Traces are paid for by volume.
+	"aws:apprunner/observabilityConfiguration:ObservabilityConfiguration": true,
+	// The web ACL is paid for by who has it.
+	"aws:wafv2/webAclAssociation:WebAclAssociation":                                 true,
 	"aws:apprunner/autoScalingConfigurationVersion:AutoScalingConfigurationVersion": true,
 	"aws:apprunner/vpcConnector:VpcConnector":                                       true,
 	// Its lines are paid for by volume, which Assumptions leave out.

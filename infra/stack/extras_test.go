@@ -1,0 +1,77 @@
+package stack
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/todo/infra/output"
+)
+
+const (
+	tracing      = "aws:apprunner/observabilityConfiguration:ObservabilityConfiguration"
+	customDomain = "aws:apprunner/customDomainAssociation:CustomDomainAssociation"
+	firewall     = "aws:wafv2/webAclAssociation:WebAclAssociation"
+	serviceARN   = "arn:aws:x:eu-west-1:123456789012:service-apprunner"
+)
+
+func TestNothingExtraUnlessAskedFor(t *testing.T) {
+	r := up(t, nil)
+	for _, typ := range []string{tracing, customDomain, firewall} {
+		if got := r.all(typ); len(got) > 0 {
+			t.Errorf("%d of %s, want none", len(got), typ)
+		}
+	}
+}
+
+func TestTracing(t *testing.T) {
+	r := up(t, map[string]string{"todo:xray": "true"})
+	want := map[string]any{"observabilityConfigurationName": "todo-dev", "traceConfiguration": map[string]any{"vendor": "AWSXRAY"}}
+	if diff := cmp.Diff(r.only(t, tracing).values(), want); diff != "" {
+		t.Errorf("configuration (-got +want):\n%s", diff)
+	}
+	used := map[string]any{
+		"observabilityEnabled": true, "observabilityConfigurationArn": "arn:aws:x:eu-west-1:123456789012:service-tracing",
+	}
+	if diff := cmp.Diff(r.only(t, "aws:apprunner/service:Service").values()["observabilityConfiguration"], any(used)); diff != "" {
+		t.Errorf("service (-got +want):\n%s", diff)
+	}
+	policies := r.all("aws:iam/rolePolicy:RolePolicy")
+	i := slices.IndexFunc(policies, func(p registration) bool { return p.name == "service-instance" })
+	statements := parse(t, policies[i].values()["policy"]).(map[string]any)["Statement"].([]any)
+	may := map[string]any{"Effect": "Allow", "Resource": []any{"*"}, "Action": []any{
+		"xray:GetSamplingRules", "xray:GetSamplingStatisticSummaries", "xray:GetSamplingTargets", "xray:PutTelemetryRecords",
+		"xray:PutTraceSegments",
+	}}
+	if diff := cmp.Diff(statements[1:], []any{may}); diff != "" {
+		t.Errorf("the instance role's further statements (-got +want):\n%s", diff)
+	}
+}
+
+func TestCustomDomain(t *testing.T) {
+	r := &recorder{}
+	outputs, err := r.run(t, map[string]string{"todo:customDomain": "api.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"serviceArn": serviceARN, "domainName": "api.example.com", "enableWwwSubdomain": false}
+	if diff := cmp.Diff(r.only(t, customDomain).values(), want); diff != "" {
+		t.Errorf("domain (-got +want):\n%s", diff)
+	}
+	const records = "api.example.com CNAME abc.eu-west-1.awsapprunner.com\n_a.example.com. CNAME _1.acm.aws.\n_b.example.com. CNAME _2.acm.aws."
+	if diff := cmp.Diff(outputs[output.DNSRecords], any(records)); diff != "" {
+		t.Errorf("records (-got +want):\n%s", diff)
+	}
+}
+
+func TestFirewall(t *testing.T) {
+	const acl = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/todo/" + uuid
+	association := up(t, map[string]string{"todo:webAclArn": acl}).only(t, firewall)
+	if diff := cmp.Diff(association.values(), map[string]any{"resourceArn": serviceARN, "webAclArn": acl}); diff != "" {
+		t.Errorf("association (-got +want):\n%s", diff)
+	}
+	if !association.request.GetDeleteBeforeReplace() {
+		t.Error("a new web ACL would be taken away with the old one")
+	}
+}
