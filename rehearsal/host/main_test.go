@@ -59,7 +59,7 @@ func runInstance() error {
 		w.Header().Set("Location", "/revision")
 		w.WriteHeader(health)
 	})
-	mux.HandleFunc("/revision", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, os.Getenv("REVISION")) })
+	mux.HandleFunc("/revision", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, os.Getenv("REVISION")) })
 	mux.HandleFunc("/environment", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(os.Environ()) })
 	mux.HandleFunc("/never", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	// A request to /hold is answered after one to /release; /held is answered once the first has come.
@@ -67,7 +67,7 @@ func runInstance() error {
 		held <- struct{}{}
 		select {
 		case <-released:
-			io.WriteString(w, os.Getenv("REVISION"))
+			_, _ = io.WriteString(w, os.Getenv("REVISION"))
 		case <-r.Context().Done():
 		}
 	})
