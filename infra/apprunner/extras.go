@@ -35,7 +35,7 @@ func newTracing(
 }
 
 // newCustomDomain lets the service answer under a domain of its own, once the records that it gives are in the domain's
-// zone: name, type and value, a line each.
+// zone: name, type and value, a line each. The top of a zone takes no CNAME, but an ALIAS to the same target.
 // https://docs.aws.amazon.com/apprunner/latest/dg/manage-custom-domains.html
 func newCustomDomain(
 	ctx *pulumi.Context, name, domain string, service *apprunner.Service, inside pulumi.ResourceOption,

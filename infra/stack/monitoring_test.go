@@ -46,7 +46,11 @@ func TestWhoHearsTheAlarms(t *testing.T) {
 					t.Errorf("subscription (-got +want):\n%s", diff)
 				}
 			}
-			for _, alarm := range r.all(metricAlarm) {
+			alarms := r.all(metricAlarm)
+			if len(alarms) == 0 {
+				t.Error("no alarms")
+			}
+			for _, alarm := range alarms {
 				for _, moment := range []string{"alarmActions", "okActions"} {
 					if diff := cmp.Diff(alarm.values()[moment], any([]any{test.want})); diff != "" {
 						t.Errorf("%s of %s (-got +want):\n%s", moment, alarm.name, diff)

@@ -60,6 +60,27 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
+func TestDatabaseInstance(t *testing.T) {
+	want := map[string]any{
+		"applyImmediately":           true,
+		"autoMinorVersionUpgrade":    true,
+		"caCertIdentifier":           "rds-ca-rsa2048-g1",
+		"clusterIdentifier":          "database-cluster-id",
+		"copyTagsToSnapshot":         true,
+		"dbSubnetGroupName":          "database-subnets-1a2b3c4",
+		"engine":                     "aurora-postgresql",
+		"identifier":                 "todo-dev-1",
+		"instanceClass":              "db.serverless",
+		"preferredMaintenanceWindow": "sun:03:00-sun:04:00",
+		"promotionTier":              1.0,
+		"publiclyAccessible":         false,
+	}
+	instance := up(t, nil).only(t, "aws:rds/clusterInstance:ClusterInstance")
+	if diff := cmp.Diff(instance.values(), want); diff != "" {
+		t.Errorf("instance (-got +want):\n%s", diff)
+	}
+}
+
 // RDS would make the group itself, to be kept for ever, if it were not there first.
 func TestDatabaseLogIsThereBeforeTheCluster(t *testing.T) {
 	r := up(t, map[string]string{"todo:logRetentionDays": "30"})
