@@ -42,7 +42,7 @@ image: ## build the image with Docker, run it as App Runner does, print its size
 	$(GO) test -count=1 -v -run TestImage ./service/imagetest
 
 lint: ## vet, golangci-lint for every module, actionlint for the workflows
-	cd tools/lint && GOWORK=off GOBIN=$(LINT) $(GO) install tool
+	@for tool in golangci-lint actionlint; do echo "build $$tool"; (cd tools/$$tool && GOWORK=off GOBIN=$(LINT) $(GO) install tool) || exit 1; done
 	@for module in service infra rehearsal; do echo "lint $$module"; (cd $$module && $(LINT)/golangci-lint run ./...) || exit 1; done
 	$(LINT)/actionlint
 
