@@ -12,12 +12,26 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// connector gives database/sql the pool's connections. It is the one place where
-// connecting fails, so here a refused password is replaced and the failure becomes
-// the domain's.
+// connected connects, and once more when the database refuses the password, which may
+// have been rotated since it was read. It is the one place where connecting fails, so
+// here the failure becomes the domain's, a [*task.UnavailableError]. Without logins
+// the DSN holds the password.
+func connected[Conn any](ctx context.Context, logins Logins, connect func(context.Context) (Conn, error)) (Conn, error) {
+	conn, err := connect(ctx)
+	if failed := new(pgconn.ConnectError); logins != nil && loginRefused(err) && errors.As(err, &failed) {
+		logins.Reject(credentials.Secret(failed.Config.Password))
+		conn, err = connect(ctx)
+	}
+	if err != nil {
+		return conn, &task.UnavailableError{Reason: connectReason(ctx, err), Err: err}
+	}
+	return conn, nil
+}
+
+// connector gives the pool's connections to database/sql.
 type connector struct {
 	driver.Connector
-	logins Logins // nil when the DSN holds the password
+	logins Logins
 }
 
 func newConnector(pool *pgxpool.Pool, logins Logins) connector {
@@ -25,16 +39,7 @@ func newConnector(pool *pgxpool.Pool, logins Logins) connector {
 }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if failed := new(pgconn.ConnectError); c.logins != nil && loginRefused(err) && errors.As(err, &failed) {
-		// The password may have been rotated since it was read.
-		c.logins.Reject(credentials.Secret(failed.Config.Password))
-		conn, err = c.Connector.Connect(ctx)
-	}
-	if err != nil {
-		return nil, &task.UnavailableError{Reason: connectReason(ctx, err), Err: err}
-	}
-	return conn, nil
+	return connected(ctx, c.logins, c.Connector.Connect)
 }
 
 func connectReason(ctx context.Context, err error) string {

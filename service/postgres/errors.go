@@ -11,7 +11,6 @@ import (
 
 	"example.com/todo/service/task"
 	"github.com/jackc/pgx/v5/pgconn"
-	"gorm.io/gorm"
 )
 
 // translate turns what the database said about an operation into the domain's
@@ -21,9 +20,8 @@ func translate(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, gorm.ErrRecordNotFound):
-		return fmt.Errorf("%s: %w", what, task.ErrNotFound)
-	case errors.As(err, &unavailable):
+	case errors.As(err, &unavailable),
+		errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrChanged), errors.Is(err, task.ErrOtherRequest):
 		return fmt.Errorf("%s: %w", what, err)
 	case ctx.Err() != nil:
 		return &task.UnavailableError{Reason: "the database did not answer in time", Err: fmt.Errorf("%s: %w", what, err)}

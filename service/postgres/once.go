@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"example.com/todo/service/task"
+	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 )
 
@@ -31,45 +32,68 @@ WITH expired AS (
 INSERT INTO tasks (id, title, completed, created_at, updated_at)
 SELECT task_id, title, completed, created_at, created_at FROM claimed`
 	answerOf = `
-SELECT fingerprint, task_id AS id, title, completed, created_at, created_at AS updated_at
+SELECT fingerprint, task_id, title, completed, created_at
 FROM idempotency_keys WHERE key = @key AND expires_at > now()`
 )
 
-// answered is a row of idempotency_keys.
+// repeatable is a request for a new task that may be repeated.
+type repeatable struct {
+	made task.Task
+	once task.Once
+}
+
+// answered is what a request with the same key was answered.
 type answered struct {
-	Task        row `gorm:"embedded"`
-	Fingerprint []byte
+	fingerprint []byte
+	task        task.Task
 }
 
 // createOnce keeps the new task, or gives the one that the same request has made.
-func (t *Tasks) createOnce(ctx context.Context, made task.Task, once task.Once) (task.Task, error) {
+func (db *DB) createOnce(ctx context.Context, r repeatable) (task.Task, error) {
+	made, once := r.made, r.once
 	values := map[string]any{
 		"key": once.Key, "fingerprint": once.Fingerprint[:],
-		"id": made.ID.String(), "title": made.Title, "completed": made.Completed, "at": made.CreatedAt,
+		"id": uuid(made.ID), "title": made.Title, "completed": made.Completed, "at": made.CreatedAt,
 	}
 	for range keyTries {
-		var claimed bool
-		var found []answered
-		err := t.run(ctx, func(tx *gorm.DB) error {
-			insert := tx.Exec(createOnce, values)
-			if claimed = insert.RowsAffected == 1; claimed || insert.Error != nil {
-				return insert.Error
-			}
-			return tx.Raw(answerOf, values).Scan(&found).Error
-		})
+		claimed, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(createOnce, values) })
+		if err != nil {
+			return task.Task{}, err
+		}
+		if claimed == 1 {
+			return made, nil
+		}
+		found, err := db.answerOf(ctx, values)
 		switch {
 		case err != nil:
-			return task.Task{}, translate(ctx, "create task "+made.ID.String(), err)
-		case claimed:
-			return made, nil
-		case len(found) == 0: // it has expired just now
+			return task.Task{}, err
+		case found == nil: // it has expired just now
 			continue
-		case string(found[0].Fingerprint) != string(once.Fingerprint[:]):
+		case string(found.fingerprint) != string(once.Fingerprint[:]):
 			return task.Task{}, task.ErrOtherRequest
 		}
-		return found[0].Task.task()
+		return found.task, nil
 	}
 	return task.Task{}, &task.UnavailableError{
 		Reason: "the idempotency key is expiring", Err: fmt.Errorf("neither claimed nor answered in %d tries", keyTries),
 	}
+}
+
+// answerOf looks the key's answer up, and gives nil when there is none.
+func (db *DB) answerOf(ctx context.Context, values map[string]any) (*answered, error) {
+	var found []*answered
+	_, err := db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(answerOf, values) }, func(rows pgx.Rows) (err error) {
+		found, err = pgx.AppendRows(found[:0], rows, func(row pgx.CollectableRow) (*answered, error) {
+			var a answered
+			err := row.Scan(&a.fingerprint, (*uuid)(&a.task.ID), &a.task.Title, &a.task.Completed, &a.task.CreatedAt)
+			a.task.CreatedAt = a.task.CreatedAt.UTC()
+			a.task.UpdatedAt = a.task.CreatedAt
+			return &a, err
+		})
+		return err
+	})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
 }

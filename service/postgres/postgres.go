@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/todo/service/batch"
 	"example.com/todo/service/credentials"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -45,6 +46,7 @@ type Config struct {
 	Logins   Logins
 
 	MaxConns int32 // at least 1
+	Alone    bool  // no two requests share a statement
 }
 
 // Logins tells as whom to connect; it is asked for each new connection.
@@ -57,9 +59,12 @@ type Logins interface {
 // DB is a database that need not be there yet.
 type DB struct {
 	log    *slog.Logger
+	logins Logins
 	pool   *pgxpool.Pool
 	sql    *sql.DB
 	gorm   *gorm.DB
+	queue  *batch.Queue // of the connections
+	store  *Tasks
 	schema schema
 	cancel context.CancelFunc // of everything in the background
 	work   sync.WaitGroup     // everything in the background
@@ -89,7 +94,9 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 		return nil, fmt.Errorf("set up GORM: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	db := &DB{log: log, pool: pool, sql: sqlDB, gorm: gormDB, cancel: cancel}
+	db := &DB{log: log, logins: cfg.Logins, pool: pool, sql: sqlDB, gorm: gormDB, cancel: cancel}
+	db.queue = batch.NewQueue(int(cfg.MaxConns), !cfg.Alone)
+	db.store = newTasks(db)
 	if db.schema.provider, err = migrations(sqlDB); err != nil {
 		cancel()
 		pool.Close()
@@ -103,11 +110,15 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 // Close ends what is in the background and closes every connection.
 func (db *DB) Close() error {
 	db.cancel()
+	db.queue.Close()
 	err := db.sql.Close()
 	db.pool.Close()
 	db.work.Wait()
 	return err
 }
+
+// Tasks is the store in this database.
+func (db *DB) Tasks() *Tasks { return db.store }
 
 // Ready says whether tasks can be read and written now, by asking the database.
 // The error is a [*task.UnavailableError].
@@ -115,7 +126,8 @@ func (db *DB) Ready(ctx context.Context) error {
 	if err := db.schema.ensure(ctx); err != nil {
 		return err
 	}
-	return translate(ctx, "ping", db.sql.PingContext(ctx))
+	_, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw("SELECT") })
+	return translate(ctx, "ask the database", err)
 }
 
 // CheckURL says what is wrong with a DSN, without quoting it.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/todo/service/batch"
 	"example.com/todo/service/task"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -16,53 +17,24 @@ import (
 // [task.ErrChanged], [task.ErrOtherRequest], [*task.InvalidError] and
 // [*task.UnavailableError]; any other is a defect. Every operation ends with its
 // context at the latest.
-type Tasks struct{ db *DB }
-
-// Tasks is the store in this database.
-func (db *DB) Tasks() *Tasks { return &Tasks{db: db} }
-
-// row is a task as its table has it.
-type row struct {
-	ID        string `gorm:"primaryKey;type:uuid"`
-	Title     string
-	Completed bool
-	CreatedAt time.Time
-	UpdatedAt time.Time
+//
+// Each operation is one statement. Those that have to wait for a connection share one:
+// see together.go.
+type Tasks struct {
+	db      *DB
+	lists   *batch.Kind[listKey, task.Filter, []task.Task]
+	reads   *batch.Kind[task.ID, task.ID, lookup]
+	creates *batch.Kind[task.ID, task.Task, struct{}]
+	repeats *batch.Kind[string, repeatable, task.Task]
+	updates *batch.Kind[task.ID, change, task.Task]
+	deletes *batch.Kind[task.ID, removal, struct{}]
 }
 
-const (
-	columnID        = "id"
-	columnTitle     = "title"
-	columnCompleted = "completed"
-	columnCreatedAt = "created_at"
-	columnUpdatedAt = "updated_at"
-)
-
-// TableName implements GORM's schema.Tabler.
-func (row) TableName() string { return "tasks" }
-
-// List gives the tasks of the filter, and never nil.
+// List gives the tasks of the filter, and never nil. They may be shared with others who
+// asked for the same: do not change them.
 func (t *Tasks) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
-	rows := []row{}
-	err := t.run(ctx, func(tx *gorm.DB) error {
-		if f.After != nil {
-			tx = tx.Where(clause.Lt{Column: clause.Column{Name: columnID}, Value: f.After.String()})
-		}
-		if f.Completed != nil {
-			tx = tx.Where(clause.Eq{Column: clause.Column{Name: columnCompleted}, Value: *f.Completed})
-		}
-		return tx.Order(clause.OrderByColumn{Column: clause.Column{Name: columnID}, Desc: true}).Limit(f.Limit).Find(&rows).Error
-	})
-	if err != nil {
-		return nil, translate(ctx, "list tasks", err)
-	}
-	tasks := make([]task.Task, len(rows))
-	for i, r := range rows {
-		if tasks[i], err = r.task(); err != nil {
-			return nil, fmt.Errorf("list tasks: %w", err)
-		}
-	}
-	return tasks, nil
+	found, err := do(ctx, t.db, t.lists, f)
+	return found, translate(ctx, "list tasks", err)
 }
 
 // Create keeps a new task. For 24 hours a repeat with the same key gives it as it was
@@ -73,24 +45,23 @@ func (t *Tasks) Create(ctx context.Context, d task.Draft, once task.Once) (task.
 		return task.Task{}, err
 	}
 	if once.Key != "" {
-		return t.createOnce(ctx, made, once)
+		made, err = do(ctx, t.db, t.repeats, repeatable{made, once})
+	} else {
+		_, err = do(ctx, t.db, t.creates, made)
 	}
-	r := row{made.ID.String(), made.Title, made.Completed, made.CreatedAt, made.UpdatedAt}
-	err = t.run(ctx, func(tx *gorm.DB) error { return tx.Create(&r).Error })
 	if err != nil {
-		return task.Task{}, translate(ctx, "create task "+r.ID, err)
+		return task.Task{}, translate(ctx, "create task", err)
 	}
 	return made, nil
 }
 
 // Get gives the task of that id.
 func (t *Tasks) Get(ctx context.Context, id task.ID) (task.Task, error) {
-	r := row{ID: id.String()}
-	err := t.run(ctx, func(tx *gorm.DB) error { return tx.Take(&r).Error })
-	if err != nil {
-		return task.Task{}, translate(ctx, "get task "+id.String(), err)
+	found, err := do(ctx, t.db, t.reads, id)
+	if err == nil {
+		err = found.err
 	}
-	return r.task()
+	return found.task, translate(ctx, "get task "+id.String(), err)
 }
 
 // Update writes what the patch has. With versions other than nil it does so only if
@@ -100,25 +71,11 @@ func (t *Tasks) Update(ctx context.Context, id task.ID, p task.Patch, versions [
 	if err != nil {
 		return task.Task{}, err
 	}
-	changes := map[string]any{} // GORM skips the zero values of a struct: completed=false is one
-	if p.Title != nil {
-		changes[columnTitle] = *p.Title
-	}
-	if p.Completed != nil {
-		changes[columnCompleted] = *p.Completed
-	}
-	if len(changes) == 0 {
+	if p == (task.Patch{}) {
 		return t.unchanged(ctx, id, versions)
 	}
-	changes[columnUpdatedAt] = gorm.Expr("GREATEST(?, updated_at + interval '1 microsecond')", task.Instant(time.Now()))
-	r := row{ID: id.String()}
-	err = t.run(ctx, func(tx *gorm.DB) error {
-		return changedOne(only(versions, tx.Model(&r).Clauses(returning)).Updates(changes))
-	})
-	if err != nil {
-		return task.Task{}, t.missed(ctx, "update task ", id, versions, err)
-	}
-	return r.task()
+	updated, err := do(ctx, t.db, t.updates, change{id, p, versions})
+	return updated, translate(ctx, "update task "+id.String(), err)
 }
 
 // unchanged is what an update without changes gives.
@@ -132,16 +89,99 @@ func (t *Tasks) unchanged(ctx context.Context, id task.ID, versions []task.Versi
 
 // Delete removes the task; versions as in [Tasks.Update].
 func (t *Tasks) Delete(ctx context.Context, id task.ID, versions []task.Version) error {
-	err := t.run(ctx, func(tx *gorm.DB) error { return changedOne(only(versions, tx).Delete(&row{ID: id.String()})) })
-	if err != nil {
-		return t.missed(ctx, "delete task ", id, versions, err)
-	}
-	return nil
+	_, err := do(ctx, t.db, t.deletes, removal{id, versions})
+	return translate(ctx, "delete task "+id.String(), err)
 }
 
-// returning names the columns: with * a prepared statement of an old release would
-// fail on the schema of a new one that has more.
-var returning = clause.Returning{Columns: []clause.Column{{Name: columnID}, {Name: columnTitle}, {Name: columnCompleted}, {Name: columnCreatedAt}, {Name: columnUpdatedAt}}}
+// do does one operation on a database whose schema is there.
+func do[Key comparable, In, Out any](ctx context.Context, db *DB, kind *batch.Kind[Key, In, Out], in In) (Out, error) {
+	if err := db.schema.ensure(ctx); err != nil {
+		var none Out
+		return none, err
+	}
+	return kind.Do(ctx, in)
+}
+
+func (db *DB) list(ctx context.Context, f task.Filter) ([]task.Task, error) {
+	return db.tasks(ctx, func(tx *gorm.DB) *gorm.DB {
+		if f.After != nil {
+			tx = tx.Where(clause.Lt{Column: columns[0], Value: uuid(*f.After)})
+		}
+		if f.Completed != nil {
+			tx = tx.Where(clause.Eq{Column: clause.Column{Name: columnCompleted}, Value: *f.Completed})
+		}
+		return tx.Order(clause.OrderByColumn{Column: columns[0], Desc: true}).Limit(f.Limit).Find(&[]row{})
+	})
+}
+
+// lookup is a task or why there is none, which others who asked at once need not share.
+type lookup struct {
+	task task.Task
+	err  error
+}
+
+func (db *DB) get(ctx context.Context, id task.ID) (lookup, error) {
+	found, err := db.tasks(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Take(&row{ID: uuid(id)}) })
+	if err != nil {
+		return lookup{}, err
+	}
+	if len(found) == 0 {
+		return lookup{err: task.ErrNotFound}, nil
+	}
+	return lookup{task: found[0]}, nil
+}
+
+func (db *DB) create(ctx context.Context, t task.Task) (struct{}, error) {
+	_, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB {
+		return tx.Create(&row{uuid(t.ID), t.Title, t.Completed, t.CreatedAt, t.UpdatedAt})
+	})
+	return struct{}{}, err
+}
+
+// change is an update of one task, if it has one of the versions; nil is any.
+type change struct {
+	id       task.ID
+	patch    task.Patch
+	versions []task.Version
+}
+
+func (db *DB) update(ctx context.Context, c change) (task.Task, error) {
+	set := map[string]any{} // GORM skips the zero values of a struct: completed=false is one
+	if c.patch.Title != nil {
+		set[columnTitle] = *c.patch.Title
+	}
+	if c.patch.Completed != nil {
+		set[columnCompleted] = *c.patch.Completed
+	}
+	set[columnUpdatedAt] = gorm.Expr(nextUpdate, task.Instant(time.Now()))
+	updated, err := db.tasks(ctx, func(tx *gorm.DB) *gorm.DB {
+		return only(c.versions, tx.Model(&row{ID: uuid(c.id)}).Clauses(clause.Returning{Columns: columns})).Updates(set)
+	})
+	if err == nil && len(updated) == 0 {
+		err = db.missed(ctx, c.id, c.versions)
+	}
+	if err != nil {
+		return task.Task{}, err
+	}
+	return updated[0], nil
+}
+
+// nextUpdate moves a task's time on, whatever the clocks of those who wrote it before.
+const nextUpdate = "GREATEST(?, updated_at + interval '1 microsecond')"
+
+// removal is a deletion of one task, if it has one of the versions; nil is any.
+type removal struct {
+	id       task.ID
+	versions []task.Version
+}
+
+func (db *DB) delete(ctx context.Context, r removal) (struct{}, error) {
+	deleted, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB { return only(r.versions, tx).Delete(&row{ID: uuid(r.id)}) })
+	if err == nil && deleted == 0 {
+		err = db.missed(ctx, r.id, r.versions)
+	}
+	return struct{}{}, err
+}
 
 // only restricts a statement to rows of the versions. It is part of the statement, so
 // that nobody can write between the comparison and the write.
@@ -156,44 +196,21 @@ func only(versions []task.Version, tx *gorm.DB) *gorm.DB {
 	for i, v := range versions {
 		wanted[i] = []any{v.UpdatedAt, v.Content}
 	}
-	return tx.Where("(updated_at, left(md5(completed::text || title), 16)) IN ?", wanted) // as task.Version computes it
+	return tx.Where("(updated_at, "+content+") IN ?", wanted)
 }
 
-// missed is the error of a write by id. When it found no row, the versions may be the
-// reason; what the row is now decides only which error that is.
-func (t *Tasks) missed(ctx context.Context, what string, id task.ID, versions []task.Version, err error) error {
-	if versions != nil && errors.Is(err, gorm.ErrRecordNotFound) {
-		if _, err := t.Get(ctx, id); err != nil {
-			return err
-		}
-		return fmt.Errorf("%s%s: %w", what, id, task.ErrChanged)
+// content is what [task.Version] computes.
+const content = "left(md5(completed::text || title), 16)"
+
+// missed is the error of a write that found no row. The versions may be the reason; what
+// the row is now decides only which error that is.
+func (db *DB) missed(ctx context.Context, id task.ID, versions []task.Version) error {
+	if versions == nil {
+		return task.ErrNotFound
 	}
-	return translate(ctx, what+id.String(), err)
-}
-
-// run does one operation on a database whose schema is there.
-func (t *Tasks) run(ctx context.Context, operation func(*gorm.DB) error) error {
-	if err := t.db.schema.ensure(ctx); err != nil {
+	found, err := db.get(ctx, id)
+	if err = errors.Join(err, found.err); err != nil {
 		return err
 	}
-	return operation(t.db.gorm.WithContext(ctx))
-}
-
-// changedOne is the error of a write by primary key that found no row.
-func changedOne(tx *gorm.DB) error {
-	if tx.Error == nil && tx.RowsAffected == 0 {
-		return gorm.ErrRecordNotFound
-	}
-	return tx.Error
-}
-
-func (r row) task() (task.Task, error) {
-	id, err := task.ParseID(r.ID)
-	if err != nil {
-		return task.Task{}, fmt.Errorf("the id %q of a row is malformed", r.ID) // a defect, so not the domain's error
-	}
-	return task.Task{
-		ID: id, Title: r.Title, Completed: r.Completed,
-		CreatedAt: task.Instant(r.CreatedAt), UpdatedAt: task.Instant(r.UpdatedAt),
-	}, nil
+	return task.ErrChanged
 }

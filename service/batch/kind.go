@@ -1,0 +1,211 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+)
+
+// Options describe a kind of work.
+type Options[Key comparable, In, Out any] struct {
+	// Key tells requests apart. Of those with the same key one is done, and its answer is
+	// all their answer; or, if they are Exclusive, they are done one after the other.
+	Key       func(In) Key
+	Exclusive bool
+	// Most is how many keys are done together.
+	Most int
+
+	// Alone does one request. Its context is the request's, or ends when nobody waits for
+	// the answer any more.
+	Alone func(context.Context, In) (Out, error)
+	// Together does several that have different keys. Those that it gives no answer to
+	// are done alone, one by one; its error is the answer to all.
+	Together func(context.Context, []In) (map[Key]Out, error)
+}
+
+// Kind is a kind of work in a queue.
+type Kind[Key comparable, In, Out any] struct {
+	Options[Key, In, Out]
+	queue   *Queue
+	waiting []*request[Key, In, Out] // in the order of their arrival, but for those that were not answered together
+	under   map[Key]bool             // way, if exclusive
+}
+
+// request is one that has to wait.
+type request[Key comparable, In, Out any] struct {
+	key     Key
+	in      In
+	arrived uint64
+	alone   bool // since it has got no answer together with others
+	gone    bool // nobody waits for it
+	batch   *batch[Key, In, Out]
+
+	out      Out
+	err      error
+	answered chan struct{} // closed when out and err are set
+}
+
+// batch is requests that are done together.
+type batch[Key comparable, In, Out any] struct {
+	requests []*request[Key, In, Out]
+	keys     []Key
+	ins      []In // of the keys
+	waited   int  // requests that are waited for
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+// NewKind adds a kind of work to the queue.
+func NewKind[Key comparable, In, Out any](q *Queue, o Options[Key, In, Out]) *Kind[Key, In, Out] {
+	k := &Kind[Key, In, Out]{Options: o, queue: q, under: map[Key]bool{}}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.kinds = append(q.kinds, k)
+	return k
+}
+
+// Do gives the answer to the request, or the cause of the end of ctx. Work on it that
+// others share goes on then.
+func (k *Kind[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
+	q, key := k.queue, k.Key(in)
+	q.mu.Lock()
+	if q.running < q.lanes && !k.under[key] {
+		q.running++
+		k.begin(key)
+		q.mu.Unlock()
+		defer k.end(key)
+		return k.Alone(ctx, in)
+	}
+	r := &request[Key, In, Out]{key: key, in: in, arrived: q.arrived, answered: make(chan struct{})}
+	q.arrived++
+	q.waiting++
+	k.waiting = append(k.waiting, r)
+	q.mu.Unlock()
+
+	select {
+	case <-r.answered:
+		return r.out, r.err
+	case <-ctx.Done():
+		k.leave(r)
+		var none Out
+		return none, context.Cause(ctx)
+	}
+}
+
+func (k *Kind[Key, In, Out]) begin(key Key) {
+	if k.Exclusive {
+		k.under[key] = true
+	}
+}
+
+// end gives a lane back.
+func (k *Kind[Key, In, Out]) end(keys ...Key) {
+	q := k.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, key := range keys {
+		delete(k.under, key)
+	}
+	q.running--
+	q.dispatch()
+}
+
+// leave ends the work on a request when it was for nobody else.
+func (k *Kind[Key, In, Out]) leave(r *request[Key, In, Out]) {
+	k.queue.mu.Lock()
+	defer k.queue.mu.Unlock()
+	r.gone = true
+	if b := r.batch; b != nil {
+		if b.waited--; b.waited == 0 {
+			b.cancel()
+		}
+		return
+	}
+	k.waiting = slices.DeleteFunc(k.waiting, func(other *request[Key, In, Out]) bool { return other == r })
+	k.queue.waiting--
+}
+
+func (k *Kind[Key, In, Out]) first() (arrived uint64, ok bool) {
+	for _, r := range k.waiting {
+		if !k.under[r.key] {
+			return r.arrived, true
+		}
+	}
+	return 0, false
+}
+
+func (k *Kind[Key, In, Out]) take() (do func()) {
+	b := &batch[Key, In, Out]{}
+	taken := map[Key]bool{}
+	most := k.Most
+	left := k.waiting[:0]
+	for _, r := range k.waiting {
+		switch {
+		case k.under[r.key],
+			taken[r.key] && (k.Exclusive || !k.queue.shares),
+			!taken[r.key] && (len(b.keys) == most || r.alone && len(b.keys) > 0):
+			left = append(left, r)
+			continue
+		case !taken[r.key]:
+			taken[r.key] = true
+			b.keys, b.ins = append(b.keys, r.key), append(b.ins, r.in)
+		}
+		if r.alone || !k.queue.shares {
+			most = 1
+		}
+		r.batch = b
+		b.requests = append(b.requests, r)
+	}
+	clear(k.waiting[len(left):])
+	k.waiting = left
+	for _, key := range b.keys {
+		k.begin(key)
+	}
+	b.waited = len(b.requests)
+	k.queue.waiting -= b.waited
+	b.ctx, b.cancel = context.WithCancel(k.queue.ended)
+	return func() { k.do(b) }
+}
+
+func (k *Kind[Key, In, Out]) do(b *batch[Key, In, Out]) {
+	defer k.end(b.keys...)
+	defer b.cancel()
+	outs, err := k.answers(b)
+	var unanswered []*request[Key, In, Out]
+	for _, r := range b.requests {
+		out, ok := outs[r.key]
+		if !ok && err == nil {
+			unanswered = append(unanswered, r)
+			continue
+		}
+		r.out, r.err = out, err
+		close(r.answered)
+	}
+	k.again(unanswered)
+}
+
+func (k *Kind[Key, In, Out]) answers(b *batch[Key, In, Out]) (outs map[Key]Out, err error) {
+	defer func() {
+		if v := recover(); v != nil { // there is no caller who could
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	if len(b.keys) > 1 {
+		return k.Together(b.ctx, b.ins)
+	}
+	out, err := k.Alone(b.ctx, b.ins[0])
+	return map[Key]Out{b.keys[0]: out}, err
+}
+
+// again puts requests first in line, to be done alone.
+func (k *Kind[Key, In, Out]) again(requests []*request[Key, In, Out]) {
+	k.queue.mu.Lock()
+	defer k.queue.mu.Unlock()
+	requests = slices.DeleteFunc(requests, func(r *request[Key, In, Out]) bool { return r.gone })
+	for _, r := range requests {
+		r.batch, r.alone = nil, true
+	}
+	k.waiting = slices.Concat(requests, k.waiting)
+	k.queue.waiting += len(requests)
+}
