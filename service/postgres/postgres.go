@@ -120,6 +120,10 @@ func (db *DB) Close() error {
 // Tasks is the store in this database.
 func (db *DB) Tasks() *Tasks { return db.store }
 
+// Load says how many connections are used by operations and how many operations wait
+// for one.
+func (db *DB) Load() (busy, waiting int) { return db.queue.Load() }
+
 // Ready says whether tasks can be read and written now, by asking the database.
 // The error is a [*task.UnavailableError].
 func (db *DB) Ready(ctx context.Context) error {

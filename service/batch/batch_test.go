@@ -1,0 +1,346 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"example.com/todo/service/batch"
+)
+
+// work is a kind of work that a test lets through piece by piece, and sees.
+type work struct {
+	kind *batch.Kind[string, string, string]
+
+	mu    sync.Mutex
+	done  []string // what each piece did, in their order
+	gate  chan struct{}
+	wrong map[string]bool // requests that get no answer together with others
+	fails error           // of what is done together
+}
+
+// newWork adds a kind to the queue; a request is a key, a slash and anything.
+func newWork(q *batch.Queue, exclusive bool, most int) *work {
+	w := &work{gate: make(chan struct{}), wrong: map[string]bool{}}
+	w.kind = batch.NewKind(q, batch.Options[string, string, string]{
+		Key:       func(in string) string { key, _, _ := strings.Cut(in, "/"); return key },
+		Exclusive: exclusive,
+		Most:      most,
+		Alone: func(ctx context.Context, in string) (string, error) {
+			if err := w.pass(ctx, "alone "+in); err != nil {
+				return "", err
+			}
+			if in == "panic" {
+				panic("at the request's word")
+			}
+			if w.wrong[in] {
+				return "", errors.New(in + " is wrong")
+			}
+			return in + " done", nil
+		},
+		Together: func(ctx context.Context, ins []string) (map[string]string, error) {
+			if err := w.pass(ctx, strings.Join(ins, " ")); err != nil {
+				return nil, err
+			}
+			if w.fails != nil {
+				return nil, w.fails
+			}
+			outs := map[string]string{}
+			for _, in := range ins {
+				if key, _, _ := strings.Cut(in, "/"); !w.wrong[in] {
+					outs[key] = in + " done"
+				}
+			}
+			return outs, nil
+		},
+	})
+	return w
+}
+
+func (w *work) pass(ctx context.Context, what string) error {
+	w.mu.Lock()
+	w.done = append(w.done, what)
+	w.mu.Unlock()
+	select {
+	case <-w.gate:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// saw waits until nothing moves, and compares what was begun since the last time.
+func (w *work) saw(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Equal(w.done, want) {
+		t.Errorf("begun: %q, want %q", w.done, want)
+	}
+	w.done = nil
+}
+
+// ask makes a request; what it gets is "answer" or "error: text".
+func (w *work) ask(ctx context.Context, in string) (answer func() string) {
+	got := make(chan string, 1)
+	go func() {
+		out, err := w.kind.Do(ctx, in)
+		if err != nil {
+			out = "error: " + err.Error()
+		}
+		got <- out
+	}()
+	synctest.Wait() // so that requests arrive in the order of the test
+	return sync.OnceValue(func() string { return <-got })
+}
+
+func expect(t *testing.T, want string, answers ...func() string) {
+	t.Helper()
+	for _, answer := range answers {
+		if got := answer(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestNothingWaitsWhileALaneIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(batch.NewQueue(2, true), false, 10)
+		a, b := w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
+		w.saw(t, "alone a", "alone b")
+		close(w.gate)
+		expect(t, "a done", a)
+		expect(t, "b done", b)
+	})
+}
+
+func TestThoseWhoWaitAreDoneTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(batch.NewQueue(1, true), false, 3)
+		first := w.ask(t.Context(), "first")
+		a, b, again := w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a")
+		c, fourth := w.ask(t.Context(), "c"), w.ask(t.Context(), "fourth")
+		w.saw(t, "alone first")
+		w.gate <- struct{}{}
+		expect(t, "first done", first)
+		w.saw(t, "a b c")
+		late := w.ask(t.Context(), "a") // never by work that has begun
+		w.gate <- struct{}{}
+		expect(t, "a done", a, again)
+		expect(t, "b done", b)
+		expect(t, "c done", c)
+		w.saw(t, "fourth a")
+		w.gate <- struct{}{}
+		expect(t, "fourth done", fourth)
+		expect(t, "a done", late)
+		w.saw(t)
+	})
+}
+
+func TestWithoutSharingEachIsDoneAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(batch.NewQueue(1, false), false, 3)
+		first, a, b, again := w.ask(t.Context(), "first"), w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a")
+		close(w.gate)
+		expect(t, "first done", first)
+		expect(t, "a done", a, again)
+		expect(t, "b done", b)
+		w.saw(t, "alone first", "alone a", "alone b", "alone a")
+	})
+}
+
+func TestExclusiveRequestsOfOneKeyFollowEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(batch.NewQueue(2, true), true, 10)
+		one, two, other, three := w.ask(t.Context(), "a/1"), w.ask(t.Context(), "a/2"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a/3")
+		w.saw(t, "alone a/1", "alone b") // the second lane is free, and a is not
+		c := w.ask(t.Context(), "c")
+		w.gate <- struct{}{}
+		w.gate <- struct{}{}
+		expect(t, "a/1 done", one)
+		expect(t, "b done", other)
+		synctest.Wait()
+		close(w.gate)
+		expect(t, "a/2 done", two)
+		expect(t, "c done", c)
+		expect(t, "a/3 done", three)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if first, last := slices.Index(w.done, "alone a/3"), len(w.done)-1; first != last {
+			t.Errorf("a/3 was not the last: %q", w.done)
+		}
+	})
+}
+
+func TestTheOldestComesFirstOfAllKinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := batch.NewQueue(1, true)
+		reads, writes := newWork(q, false, 1), newWork(q, true, 10)
+		reads.ask(t.Context(), "first")
+		w := writes.ask(t.Context(), "w")
+		a, b, again := reads.ask(t.Context(), "a"), reads.ask(t.Context(), "b"), reads.ask(t.Context(), "a")
+		if busy, waiting := q.Load(); busy != 1 || waiting != 4 {
+			t.Errorf("%d busy, %d waiting", busy, waiting)
+		}
+		reads.gate <- struct{}{}
+		writes.saw(t, "alone w")
+		reads.saw(t, "alone first")
+		writes.gate <- struct{}{}
+		expect(t, "w done", w)
+		reads.saw(t, "alone a")
+		reads.gate <- struct{}{}
+		expect(t, "a done", a, again)
+		reads.saw(t, "alone b")
+		reads.gate <- struct{}{}
+		expect(t, "b done", b)
+		synctest.Wait()
+		if busy, waiting := q.Load(); busy != 0 || waiting != 0 {
+			t.Errorf("%d busy, %d waiting at the end", busy, waiting)
+		}
+	})
+}
+
+func TestOneThatIsWrongFailsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(batch.NewQueue(1, true), true, 10)
+		w.wrong["b"] = true
+		first := w.ask(t.Context(), "first")
+		a, b, c := w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "c")
+		w.gate <- struct{}{}
+		expect(t, "first done", first)
+		w.saw(t, "alone first", "a b c")
+		w.gate <- struct{}{}
+		expect(t, "a done", a)
+		expect(t, "c done", c)
+		w.saw(t, "alone b")
+		w.gate <- struct{}{}
+		expect(t, "error: b is wrong", b)
+
+		w.fails = errors.New("cut")
+		first = w.ask(t.Context(), "first")
+		a, b = w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
+		close(w.gate)
+		expect(t, "first done", first)
+		expect(t, "error: cut", a, b)
+	})
+}
+
+func TestWhoLeavesEndsOnlyWorkForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := batch.NewQueue(1, true)
+		w := newWork(q, false, 10)
+		impatient, leave := context.WithCancelCause(t.Context())
+		enough := errors.New("enough")
+		first := w.ask(t.Context(), "first")
+		waits := w.ask(impatient, "waits")
+		a, b := w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
+		leave(enough)
+		expect(t, "error: enough", waits)
+		w.gate <- struct{}{}
+		expect(t, "first done", first)
+		w.saw(t, "alone first", "a b")
+
+		impatient, leave = context.WithCancelCause(t.Context())
+		c, d, shared := w.ask(impatient, "c"), w.ask(impatient, "d"), w.ask(t.Context(), "d")
+		w.gate <- struct{}{}
+		expect(t, "a done", a)
+		expect(t, "b done", b)
+		w.saw(t, "c d")
+		leave(enough)
+		expect(t, "error: enough", c, d)
+		w.gate <- struct{}{} // somebody waits for d
+		expect(t, "d done", shared)
+
+		impatient, leave = context.WithCancelCause(t.Context())
+		first = w.ask(t.Context(), "first")
+		c, d = w.ask(impatient, "c"), w.ask(impatient, "d")
+		w.gate <- struct{}{}
+		expect(t, "first done", first)
+		leave(enough)
+		expect(t, "error: enough", c, d)
+		synctest.Wait()
+		if busy, waiting := q.Load(); busy != 0 || waiting != 0 {
+			t.Errorf("%d busy, %d waiting for nobody", busy, waiting)
+		}
+	})
+}
+
+func TestAPanicIsTheAnswerToThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := batch.NewQueue(1, true)
+		w := newWork(q, false, 1)
+		first, panics, after := w.ask(t.Context(), "first"), w.ask(t.Context(), "panic"), w.ask(t.Context(), "after")
+		close(w.gate)
+		expect(t, "first done", first)
+		if got := panics(); !strings.HasPrefix(got, "error: panic: at the request's word") {
+			t.Errorf("got %q", got)
+		}
+		expect(t, "after done", after)
+	})
+}
+
+func TestCloseEndsSharedWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := batch.NewQueue(1, true)
+		w := newWork(q, false, 10)
+		first, a, b := w.ask(t.Context(), "first"), w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
+		w.gate <- struct{}{}
+		expect(t, "first done", first)
+		synctest.Wait()
+		q.Close()
+		expect(t, "error: context canceled", a, b)
+	})
+}
+
+// Many clients of few keys: every request is answered, by work of its own key that
+// began after it was made.
+func TestEveryRequestIsAnswered(t *testing.T) {
+	for _, exclusive := range []bool{false, true} {
+		q := batch.NewQueue(3, true)
+		var mu sync.Mutex
+		begun := 0
+		number := func() int { mu.Lock(); defer mu.Unlock(); begun++; return begun }
+		kind := batch.NewKind(q, batch.Options[int, int, string]{
+			Key: func(in int) int { return in % 5 }, Exclusive: exclusive, Most: 4,
+			Alone: func(_ context.Context, in int) (string, error) {
+				return fmt.Sprintf("%d %d", in%5, number()), nil
+			},
+			Together: func(_ context.Context, ins []int) (map[int]string, error) {
+				outs, n := map[int]string{}, number()
+				for _, in := range ins {
+					if in%7 != 0 {
+						outs[in%5] = fmt.Sprintf("%d %d", in%5, n)
+					}
+				}
+				return outs, nil
+			},
+		})
+		var wg sync.WaitGroup
+		for client := range 50 {
+			wg.Go(func() {
+				for i := range 200 {
+					in := client*1000 + i
+					mu.Lock()
+					before := begun
+					mu.Unlock()
+					out, err := kind.Do(t.Context(), in)
+					var key, n int
+					if _, scanErr := fmt.Sscan(out, &key, &n); err != nil || scanErr != nil || key != in%5 || n <= before {
+						t.Errorf("%d got %q after %d: %v", in, out, before, errors.Join(err, scanErr))
+					}
+				}
+			})
+		}
+		wg.Wait()
+		q.Close()
+		if busy, waiting := q.Load(); busy != 0 || waiting != 0 {
+			t.Errorf("%d busy, %d waiting at the end", busy, waiting)
+		}
+	}
+}
