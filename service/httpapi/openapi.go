@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -144,6 +145,10 @@ func (d *documenter) of(t reflect.Type) *schema {
 		return &schema{Type: "string", Format: "date-time"}
 	case t == reflect.TypeFor[json.RawMessage]():
 		return &schema{Type: "object"}
+	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+		return &schema{Type: "string"}
+	case t.Implements(reflect.TypeFor[substitute]()):
+		return d.of(reflect.Zero(t).Interface().(substitute).documentedAs())
 	}
 	switch t.Kind() {
 	case reflect.String:
@@ -165,6 +170,9 @@ func (d *documenter) of(t reflect.Type) *schema {
 	}
 	panic(fmt.Sprintf("no schema for %s", t)) // when the program starts
 }
+
+// substitute is an output that writes itself as if it were of another type.
+type substitute interface{ documentedAs() reflect.Type }
 
 func (d *documenter) object(t reflect.Type) *schema {
 	closed := false

@@ -67,6 +67,11 @@ func serves[In, Out any](o operation, handler func(*Server, *fiber.Ctx, In) (Out
 		case text:
 			c.Set(fiber.HeaderContentType, o.media)
 			return c.SendString(string(out))
+		case appender:
+			c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+			answer := c.Response() // its own memory, which it uses again for the next one
+			answer.SwapBody(out.appendJSON(answer.SwapBody(nil)[:0]))
+			return nil
 		}
 		return c.JSON(out)
 	}

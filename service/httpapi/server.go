@@ -35,7 +35,9 @@ const (
 	// two the client gets its answer before the connection closes under its sending.
 	maxBody     = 64 << 10
 	hardMaxBody = 1 << 20
-	maxHeader   = 16 << 10
+	maxHeader   = 8 << 10
+	// maxWrite is more than a page of 50 tasks, which so takes one system call.
+	maxWrite = 16 << 10
 )
 
 // Tasks is the store behind the API. Its errors are those of package task.
@@ -86,6 +88,7 @@ func New(cfg Config) *Server {
 		Immutable:             true, // fasthttp reuses the memory of a request's strings
 		BodyLimit:             hardMaxBody,
 		ReadBufferSize:        maxHeader,
+		WriteBufferSize:       maxWrite,
 		ReadTimeout:           readTimeout,
 		WriteTimeout:          writeTimeout,
 		IdleTimeout:           idleTimeout,

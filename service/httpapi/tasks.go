@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"net/http"
-	"time"
 
 	"example.com/todo/service/task"
 	"github.com/gofiber/fiber/v2"
@@ -68,26 +67,13 @@ func taskOperations() []operation {
 	}
 }
 
-// taskJSON is a task as clients see it.
-type taskJSON struct {
-	ID        string    `json:"id" format:"uuid"`
-	Title     string    `json:"title" minLength:"1" maxLength:"500" example:"buy milk"`
-	Completed bool      `json:"completed"`
-	CreatedAt time.Time `json:"created_at" doc:"UTC"`
-	UpdatedAt time.Time `json:"updated_at" doc:"UTC; every write moves it on"`
-}
-
-func toJSON(t task.Task) taskJSON {
-	return taskJSON{t.ID.String(), t.Title, t.Completed, t.CreatedAt, t.UpdatedAt}
-}
-
 type listInput struct {
 	Limit     pageSize `query:"limit" doc:"How many tasks a page has at most"`
 	After     cursor   `query:"after" doc:"Where the page begins: from the header Link of the page before"`
 	Completed choice   `query:"completed" doc:"Only tasks that are, or are not, completed"`
 }
 
-func (s *Server) listTasks(c *fiber.Ctx, in listInput) ([]taskJSON, error) {
+func (s *Server) listTasks(c *fiber.Ctx, in listInput) (page, error) {
 	limit := cmp.Or(int(in.Limit), defaultLimit)
 	// One more than the page holds tells whether there is a next one.
 	tasks, err := s.cfg.Tasks.List(c.UserContext(), task.Filter{Limit: limit + 1, After: in.After.after, Completed: in.Completed.made})
@@ -98,11 +84,7 @@ func (s *Server) listTasks(c *fiber.Ctx, in listInput) ([]taskJSON, error) {
 		tasks = tasks[:limit]
 		c.Set(fiber.HeaderLink, nextPage(c, tasks[limit-1].ID))
 	}
-	answer := make([]taskJSON, len(tasks))
-	for i, t := range tasks {
-		answer[i] = toJSON(t)
-	}
-	return answer, nil
+	return tasks, nil
 }
 
 // nextPage links to the same list behind the last task, whatever else its query says.
@@ -133,7 +115,7 @@ func (s *Server) createTask(c *fiber.Ctx, in createInput) (taskJSON, error) {
 	}
 	c.Location(tasksPath + "/" + made.ID.String())
 	setTag(c, made)
-	return toJSON(made), nil
+	return taskJSON(made), nil
 }
 
 type getInput struct {
@@ -151,7 +133,7 @@ func (s *Server) getTask(c *fiber.Ctx, in getInput) (taskJSON, error) {
 	if in.IfNoneMatch.include(found.Version()) {
 		c.Status(http.StatusNotModified)
 	}
-	return toJSON(found), nil
+	return taskJSON(found), nil
 }
 
 type replaceInput struct {
@@ -192,7 +174,7 @@ func (s *Server) update(c *fiber.Ctx, id taskID, p task.Patch, ifMatch entityTag
 		return taskJSON{}, err
 	}
 	setTag(c, updated)
-	return toJSON(updated), nil
+	return taskJSON(updated), nil
 }
 
 type deleteInput struct {

@@ -56,12 +56,25 @@ func ParseID(s string) (ID, error) {
 
 // String is the canonical form in lower case.
 func (id ID) String() string {
-	var b [36]byte
+	text := id.text()
+	return string(text[:])
+}
+
+// AppendText implements [encoding.TextAppender] with the canonical form, and never fails.
+func (id ID) AppendText(b []byte) ([]byte, error) {
+	text := id.text()
+	return append(b, text[:]...), nil
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the canonical form, and never fails.
+func (id ID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+func (id ID) text() (b [36]byte) {
 	hex.Encode(b[:8], id[:4])
 	hex.Encode(b[9:13], id[4:6])
 	hex.Encode(b[14:18], id[6:8])
 	hex.Encode(b[19:23], id[8:10])
 	hex.Encode(b[24:], id[10:])
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
+	return b
 }
