@@ -1,30 +1,54 @@
 // Package batch lets requests that have to wait share their work.
 //
-// A [Queue] has lanes; a lane does one piece of work at a time. While one is free, a
-// request is done at once and alone. While all are busy requests wait, and a lane that
-// becomes free takes the one that has waited longest, and with it all that wait for the
-// same kind of work. Nothing is ever delayed to make a batch larger, and nobody joins
-// work that has begun: who reads sees what was written before.
+// A [Queue] does a few pieces of work at a time. While it is doing fewer, a request is
+// done at once and alone. Otherwise requests wait, and when a piece of work ends, the one
+// that has waited longest comes next, and with it all that wait for the same kind of
+// work. Nothing is ever delayed to make a batch larger, and nobody joins work that has
+// begun: who reads sees what was written before.
+//
+// More work at a time would only mean smaller batches, as long as work is quick. What
+// takes longer than [SlowAfter], because it waits for something itself, does not count
+// any more, so that it keeps nobody waiting.
 package batch
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 )
 
-// Queue is the lanes and who waits for them.
+// SlowAfter is when work is no longer quick: later than the largest batch should take,
+// and soon for somebody who waits.
+const SlowAfter = 25 * time.Millisecond
+
+// Queue is the work under way and who waits.
 type Queue struct {
-	lanes  int
-	shares bool
-	ended  context.Context
-	end    context.CancelFunc
-	work   sync.WaitGroup
+	Limits
+	ended context.Context
+	end   context.CancelFunc
+	work  sync.WaitGroup // that has no caller
 
 	mu      sync.Mutex
-	running int // lanes that are busy
+	running []*lane
+	quick   int // of them
 	waiting int // requests, of all kinds
 	arrived uint64
 	kinds   []line
+	timer   *time.Timer // for the next lane that becomes slow; nil when nobody waits for it
+}
+
+// Limits say what a queue does at a time.
+type Limits struct {
+	Quick int  // pieces of quick work at most; at least 1
+	All   int  // pieces of work at most, slow ones included
+	Alone bool // do each request alone
+}
+
+// lane is one piece of work under way.
+type lane struct {
+	began time.Time
+	slow  bool
 }
 
 // line is a kind of work, to the queue. The queue's lock is held.
@@ -32,13 +56,12 @@ type line interface {
 	// first tells when the first request that may be done now arrived.
 	first() (arrived uint64, ok bool)
 	// take removes it and what goes with it, and gives what does them.
-	take() (do func())
+	take(*lane) (do func())
 }
 
-// NewQueue makes a queue of that many lanes. If it does not share, each request is done
-// alone.
-func NewQueue(lanes int, shares bool) *Queue {
-	q := &Queue{lanes: lanes, shares: shares}
+// NewQueue makes a queue with nothing in it.
+func NewQueue(l Limits) *Queue {
+	q := &Queue{Limits: l}
 	q.ended, q.end = context.WithCancel(context.Background())
 	return q
 }
@@ -49,17 +72,35 @@ func (q *Queue) Close() {
 	q.work.Wait()
 }
 
-// Load says how many lanes are busy and how many requests wait for one.
+// Load says how many pieces of work are under way and how many requests wait.
 func (q *Queue) Load() (busy, waiting int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.running, q.waiting
+	return len(q.running), q.waiting
 }
 
-// dispatch gives the free lanes what waits. So while a lane is free, nothing waits that
-// could be done.
+func (q *Queue) full() bool { return q.quick >= q.Quick || len(q.running) >= q.All }
+
+func (q *Queue) enter() *lane {
+	l := &lane{began: time.Now()}
+	q.running = append(q.running, l)
+	q.quick++
+	return l
+}
+
+func (q *Queue) leave(l *lane) {
+	i := slices.Index(q.running, l)
+	q.running = slices.Delete(q.running, i, i+1)
+	if !l.slow {
+		q.quick--
+	}
+	q.dispatch()
+}
+
+// dispatch begins what waits, as far as the limits let it. So below them nothing waits
+// that could be done.
 func (q *Queue) dispatch() {
-	for q.running < q.lanes {
+	for !q.full() {
 		var next line
 		var oldest uint64
 		for _, kind := range q.kinds {
@@ -70,7 +111,34 @@ func (q *Queue) dispatch() {
 		if next == nil {
 			return
 		}
-		q.running++
-		q.work.Go(next.take())
+		q.work.Go(next.take(q.enter()))
 	}
+	q.watch()
+}
+
+// watch has the oldest quick work looked at when it becomes slow, if somebody waits.
+func (q *Queue) watch() {
+	if q.timer != nil || q.waiting == 0 || q.quick == 0 || len(q.running) >= q.All {
+		return
+	}
+	for _, l := range q.running { // the oldest first
+		if !l.slow {
+			q.timer = time.AfterFunc(time.Until(l.began.Add(SlowAfter)), q.tell)
+			return
+		}
+	}
+}
+
+// tell finds the work that has become slow.
+func (q *Queue) tell() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.timer = nil
+	for _, l := range q.running {
+		if !l.slow && time.Since(l.began) >= SlowAfter {
+			l.slow = true
+			q.quick--
+		}
+	}
+	q.dispatch()
 }

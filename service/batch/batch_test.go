@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.com/todo/service/batch"
 )
@@ -111,7 +112,7 @@ func expect(t *testing.T, want string, answers ...func() string) {
 
 func TestNothingWaitsWhileALaneIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(2, true), false, 10)
+		w := newWork(batch.NewQueue(batch.Limits{Quick: 2, All: 2}), false, 10)
 		a, b := w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
 		w.saw(t, "alone a", "alone b")
 		close(w.gate)
@@ -122,7 +123,7 @@ func TestNothingWaitsWhileALaneIsFree(t *testing.T) {
 
 func TestThoseWhoWaitAreDoneTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(1, true), false, 3)
+		w := newWork(batch.NewQueue(batch.Limits{Quick: 1, All: 1}), false, 3)
 		first := w.ask(t.Context(), "first")
 		a, b, again := w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a")
 		c, fourth := w.ask(t.Context(), "c"), w.ask(t.Context(), "fourth")
@@ -145,7 +146,7 @@ func TestThoseWhoWaitAreDoneTogether(t *testing.T) {
 
 func TestWithoutSharingEachIsDoneAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(1, false), false, 3)
+		w := newWork(batch.NewQueue(batch.Limits{Quick: 1, All: 1, Alone: true}), false, 3)
 		first, a, b, again := w.ask(t.Context(), "first"), w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a")
 		close(w.gate)
 		expect(t, "first done", first)
@@ -157,7 +158,7 @@ func TestWithoutSharingEachIsDoneAlone(t *testing.T) {
 
 func TestExclusiveRequestsOfOneKeyFollowEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(2, true), true, 10)
+		w := newWork(batch.NewQueue(batch.Limits{Quick: 2, All: 2}), true, 10)
 		one, two, other, three := w.ask(t.Context(), "a/1"), w.ask(t.Context(), "a/2"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a/3")
 		w.saw(t, "alone a/1", "alone b") // the second lane is free, and a is not
 		c := w.ask(t.Context(), "c")
@@ -180,7 +181,7 @@ func TestExclusiveRequestsOfOneKeyFollowEachOther(t *testing.T) {
 
 func TestTheOldestComesFirstOfAllKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(1, true)
+		q := batch.NewQueue(batch.Limits{Quick: 1, All: 1})
 		reads, writes := newWork(q, false, 1), newWork(q, true, 10)
 		reads.ask(t.Context(), "first")
 		w := writes.ask(t.Context(), "w")
@@ -208,7 +209,7 @@ func TestTheOldestComesFirstOfAllKinds(t *testing.T) {
 
 func TestOneThatIsWrongFailsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(1, true), true, 10)
+		w := newWork(batch.NewQueue(batch.Limits{Quick: 1, All: 1}), true, 10)
 		w.wrong["b"] = true
 		first := w.ask(t.Context(), "first")
 		a, b, c := w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "c")
@@ -233,7 +234,7 @@ func TestOneThatIsWrongFailsNoOther(t *testing.T) {
 
 func TestWhoLeavesEndsOnlyWorkForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(1, true)
+		q := batch.NewQueue(batch.Limits{Quick: 1, All: 1})
 		w := newWork(q, false, 10)
 		impatient, leave := context.WithCancelCause(t.Context())
 		enough := errors.New("enough")
@@ -271,9 +272,49 @@ func TestWhoLeavesEndsOnlyWorkForNobody(t *testing.T) {
 	})
 }
 
+// Slow work keeps nobody waiting, up to the limit of all.
+func TestSlowWorkDoesNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := batch.NewQueue(batch.Limits{Quick: 1, All: 3})
+		w := newWork(q, false, 10)
+		slow := w.ask(t.Context(), "slow")
+		time.Sleep(batch.SlowAfter / 2)
+		a, b := w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
+		w.saw(t, "alone slow")
+		time.Sleep(batch.SlowAfter / 2) // the clock is the test's own
+		w.saw(t, "a b")
+		c := w.ask(t.Context(), "c")
+		time.Sleep(batch.SlowAfter)
+		w.saw(t, "alone c")
+		d := w.ask(t.Context(), "d")
+		time.Sleep(10 * batch.SlowAfter)
+		w.saw(t)
+		if busy, waiting := q.Load(); busy != 3 || waiting != 1 {
+			t.Errorf("%d busy, %d waiting", busy, waiting)
+		}
+		for range 3 {
+			w.gate <- struct{}{}
+		}
+		w.saw(t, "alone d")
+		w.gate <- struct{}{}
+		for answer, want := range map[*func() string]string{&slow: "slow done", &a: "a done", &b: "b done", &c: "c done", &d: "d done"} {
+			expect(t, want, *answer)
+		}
+		// What nobody waited for may take its time, and counts until then.
+		slow = w.ask(t.Context(), "slow")
+		time.Sleep(10 * batch.SlowAfter)
+		a, b = w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
+		w.saw(t, "alone slow", "alone a")
+		close(w.gate)
+		expect(t, "slow done", slow)
+		expect(t, "a done", a)
+		expect(t, "b done", b)
+	})
+}
+
 func TestAPanicIsTheAnswerToThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(1, true)
+		q := batch.NewQueue(batch.Limits{Quick: 1, All: 1})
 		w := newWork(q, false, 1)
 		first, panics, after := w.ask(t.Context(), "first"), w.ask(t.Context(), "panic"), w.ask(t.Context(), "after")
 		close(w.gate)
@@ -287,7 +328,7 @@ func TestAPanicIsTheAnswerToThoseWhoWait(t *testing.T) {
 
 func TestCloseEndsSharedWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(1, true)
+		q := batch.NewQueue(batch.Limits{Quick: 1, All: 1})
 		w := newWork(q, false, 10)
 		first, a, b := w.ask(t.Context(), "first"), w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
 		w.gate <- struct{}{}
@@ -302,7 +343,7 @@ func TestCloseEndsSharedWork(t *testing.T) {
 // began after it was made.
 func TestEveryRequestIsAnswered(t *testing.T) {
 	for _, exclusive := range []bool{false, true} {
-		q := batch.NewQueue(3, true)
+		q := batch.NewQueue(batch.Limits{Quick: 3, All: 3})
 		var mu sync.Mutex
 		begun := 0
 		number := func() int { mu.Lock(); defer mu.Unlock(); begun++; return begun }

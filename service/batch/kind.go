@@ -70,17 +70,18 @@ func NewKind[Key comparable, In, Out any](q *Queue, o Options[Key, In, Out]) *Ki
 func (k *Kind[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	q, key := k.queue, k.Key(in)
 	q.mu.Lock()
-	if q.running < q.lanes && !k.under[key] {
-		q.running++
+	if !q.full() && !k.under[key] {
+		l := q.enter()
 		k.begin(key)
 		q.mu.Unlock()
-		defer k.end(key)
+		defer k.end(l, key)
 		return k.Alone(ctx, in)
 	}
 	r := &request[Key, In, Out]{key: key, in: in, arrived: q.arrived, answered: make(chan struct{})}
 	q.arrived++
 	q.waiting++
 	k.waiting = append(k.waiting, r)
+	q.watch()
 	q.mu.Unlock()
 
 	select {
@@ -99,16 +100,13 @@ func (k *Kind[Key, In, Out]) begin(key Key) {
 	}
 }
 
-// end gives a lane back.
-func (k *Kind[Key, In, Out]) end(keys ...Key) {
-	q := k.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
+func (k *Kind[Key, In, Out]) end(l *lane, keys ...Key) {
+	k.queue.mu.Lock()
+	defer k.queue.mu.Unlock()
 	for _, key := range keys {
 		delete(k.under, key)
 	}
-	q.running--
-	q.dispatch()
+	k.queue.leave(l)
 }
 
 // leave ends the work on a request when it was for nobody else.
@@ -135,7 +133,7 @@ func (k *Kind[Key, In, Out]) first() (arrived uint64, ok bool) {
 	return 0, false
 }
 
-func (k *Kind[Key, In, Out]) take() (do func()) {
+func (k *Kind[Key, In, Out]) take(l *lane) (do func()) {
 	b := &batch[Key, In, Out]{}
 	taken := map[Key]bool{}
 	most := k.Most
@@ -143,7 +141,7 @@ func (k *Kind[Key, In, Out]) take() (do func()) {
 	for _, r := range k.waiting {
 		switch {
 		case k.under[r.key],
-			taken[r.key] && (k.Exclusive || !k.queue.shares),
+			taken[r.key] && (k.Exclusive || k.queue.Alone),
 			!taken[r.key] && (len(b.keys) == most || r.alone && len(b.keys) > 0):
 			left = append(left, r)
 			continue
@@ -151,7 +149,7 @@ func (k *Kind[Key, In, Out]) take() (do func()) {
 			taken[r.key] = true
 			b.keys, b.ins = append(b.keys, r.key), append(b.ins, r.in)
 		}
-		if r.alone || !k.queue.shares {
+		if r.alone || k.queue.Alone {
 			most = 1
 		}
 		r.batch = b
@@ -165,11 +163,11 @@ func (k *Kind[Key, In, Out]) take() (do func()) {
 	b.waited = len(b.requests)
 	k.queue.waiting -= b.waited
 	b.ctx, b.cancel = context.WithCancel(k.queue.ended)
-	return func() { k.do(b) }
+	return func() { k.do(l, b) }
 }
 
-func (k *Kind[Key, In, Out]) do(b *batch[Key, In, Out]) {
-	defer k.end(b.keys...)
+func (k *Kind[Key, In, Out]) do(l *lane, b *batch[Key, In, Out]) {
+	defer k.end(l, b.keys...)
 	defer b.cancel()
 	outs, err := k.answers(b)
 	var unanswered []*request[Key, In, Out]

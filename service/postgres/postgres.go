@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"runtime"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	db := &DB{log: log, logins: cfg.Logins, pool: pool, sql: sqlDB, gorm: gormDB, cancel: cancel}
-	db.queue = batch.NewQueue(int(cfg.MaxConns), !cfg.Alone)
+	db.queue = batch.NewQueue(batch.Limits{Quick: quick(), All: int(cfg.MaxConns), Alone: cfg.Alone})
 	db.store = newTasks(db)
 	if db.schema.provider, err = migrations(sqlDB); err != nil {
 		cancel()
@@ -106,6 +107,11 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 	db.work.Go(func() { db.keepMigrating(ctx) })
 	return db, nil
 }
+
+// quick is how many statements are under way at a time while none is slow: as many as
+// this instance has processors to work on what they give. The connections beyond that are
+// for statements that wait in the database, for a lock or for a disk.
+func quick() int { return runtime.GOMAXPROCS(0) }
 
 // Close ends what is in the background and closes every connection.
 func (db *DB) Close() error {
