@@ -6,7 +6,6 @@ import (
 
 	"example.com/todo/service/task"
 	"github.com/jackc/pgx/v5"
-	"gorm.io/gorm"
 )
 
 const (
@@ -19,11 +18,11 @@ const (
 	createOnce = `
 WITH expired AS (
 	DELETE FROM idempotency_keys WHERE key IN (
-		SELECT key FROM idempotency_keys WHERE expires_at <= now() AND key <> @key
+		SELECT key FROM idempotency_keys WHERE expires_at <= now() AND key <> ?
 		ORDER BY expires_at LIMIT 10 FOR UPDATE SKIP LOCKED)
 ), claimed AS (
 	INSERT INTO idempotency_keys AS known (key, fingerprint, task_id, title, completed, created_at, expires_at)
-	VALUES (@key, @fingerprint, @id, @title, @completed, @at, now() + interval '24 hours')
+	VALUES (?, ?, ?, ?, ?, ?, now() + interval '24 hours')
 	ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, task_id = excluded.task_id, title = excluded.title,
 		completed = excluded.completed, created_at = excluded.created_at, expires_at = excluded.expires_at
 	WHERE known.expires_at <= now()
@@ -33,7 +32,7 @@ INSERT INTO tasks (id, title, completed, created_at, updated_at)
 SELECT task_id, title, completed, created_at, created_at FROM claimed`
 	answerOf = `
 SELECT fingerprint, task_id, title, completed, created_at
-FROM idempotency_keys WHERE key = @key AND expires_at > now()`
+FROM idempotency_keys WHERE key = ? AND expires_at > now()`
 )
 
 // repeatable is a request for a new task that may be repeated.
@@ -51,19 +50,16 @@ type answered struct {
 // createOnce keeps the new task, or gives the one that the same request has made.
 func (db *DB) createOnce(ctx context.Context, r repeatable) (task.Task, error) {
 	made, once := r.made, r.once
-	values := map[string]any{
-		"key": once.Key, "fingerprint": once.Fingerprint[:],
-		"id": uuid(made.ID), "title": made.Title, "completed": made.Completed, "at": made.CreatedAt,
-	}
+	claim := raw(createOnce, once.Key, once.Key, once.Fingerprint[:], uuid(made.ID), made.Title, made.Completed, made.CreatedAt)
 	for range keyTries {
-		claimed, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(createOnce, values) })
+		claimed, err := db.exec(ctx, claim)
 		if err != nil {
 			return task.Task{}, err
 		}
 		if claimed == 1 {
 			return made, nil
 		}
-		found, err := db.answerOf(ctx, values)
+		found, err := db.answerOf(ctx, once.Key)
 		switch {
 		case err != nil:
 			return task.Task{}, err
@@ -80,9 +76,9 @@ func (db *DB) createOnce(ctx context.Context, r repeatable) (task.Task, error) {
 }
 
 // answerOf looks the key's answer up, and gives nil when there is none.
-func (db *DB) answerOf(ctx context.Context, values map[string]any) (*answered, error) {
+func (db *DB) answerOf(ctx context.Context, key string) (*answered, error) {
 	var found []*answered
-	_, err := db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(answerOf, values) }, func(rows pgx.Rows) (err error) {
+	_, err := db.run(ctx, raw(answerOf, key), func(rows pgx.Rows) (err error) {
 		found, err = pgx.AppendRows(found[:0], rows, func(row pgx.CollectableRow) (*answered, error) {
 			var a answered
 			err := row.Scan(&a.fingerprint, (*uuid)(&a.task.ID), &a.task.Title, &a.task.Completed, &a.task.CreatedAt)

@@ -64,6 +64,7 @@ type DB struct {
 	pool   *pgxpool.Pool
 	sql    *sql.DB
 	gorm   *gorm.DB
+	texts  sync.Map     // of statements, by shape
 	queue  *batch.Queue // of the connections
 	store  *Tasks
 	schema schema
@@ -136,7 +137,7 @@ func (db *DB) Ready(ctx context.Context) error {
 	if err := db.schema.ensure(ctx); err != nil {
 		return err
 	}
-	_, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw("SELECT") })
+	_, err := db.exec(ctx, raw("SELECT"))
 	return translate(ctx, "ask the database", err)
 }
 

@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"example.com/todo/service/task"
@@ -57,15 +60,43 @@ func scanTask(rows pgx.CollectableRow) (task.Task, error) {
 	return t, err
 }
 
-// statement has GORM build a statement.
-type statement func(*gorm.DB) *gorm.DB
+// statement is what GORM builds, once: its text is kept, since building it again takes
+// longer than all else that is done here with a statement of one row.
+type statement struct {
+	shape any // comparable; statements of one shape have the same text
+	build func(*gorm.DB) *gorm.DB
+	vars  []any // of this one, in the order in which the text has them
+}
+
+// raw is a statement whose text is written already.
+func raw(sql string, vars ...any) statement {
+	return statement{sql, func(tx *gorm.DB) *gorm.DB { return tx.Raw(sql, vars...) }, vars}
+}
+
+// text is what GORM builds. The first of each shape shows that GORM has its variables in
+// the same order.
+func (db *DB) text(s statement) (string, error) {
+	if text, ok := db.texts.Load(s.shape); ok {
+		return text.(string), nil
+	}
+	built := s.build(db.gorm.Session(&gorm.Session{NewDB: true, DryRun: true}))
+	if built.Error != nil {
+		return "", fmt.Errorf("build the statement %v: %w", s.shape, built.Error)
+	}
+	if !slices.EqualFunc(built.Statement.Vars, s.vars, func(a, b any) bool { return reflect.DeepEqual(a, b) }) {
+		return "", fmt.Errorf("the statement %v has the variables %v, not %v", s.shape, built.Statement.Vars, s.vars)
+	}
+	text := built.Statement.SQL.String()
+	db.texts.Store(s.shape, text)
+	return text, nil
+}
 
 // tasks runs a statement that gives tasks, in the order of its rows and never nil. GORM
 // builds it and pgx runs it: scanning through database/sql takes longer than the
 // database does.
-func (db *DB) tasks(ctx context.Context, build statement) ([]task.Task, error) {
+func (db *DB) tasks(ctx context.Context, s statement) ([]task.Task, error) {
 	found := []task.Task{}
-	_, err := db.run(ctx, build, func(rows pgx.Rows) (err error) {
+	_, err := db.run(ctx, s, func(rows pgx.Rows) (err error) {
 		found, err = pgx.AppendRows(found[:0], rows, scanTask)
 		return err
 	})
@@ -73,26 +104,25 @@ func (db *DB) tasks(ctx context.Context, build statement) ([]task.Task, error) {
 }
 
 // exec runs a statement that gives no rows, and says how many it wrote.
-func (db *DB) exec(ctx context.Context, build statement) (written int64, err error) {
-	return db.run(ctx, build, func(rows pgx.Rows) error {
+func (db *DB) exec(ctx context.Context, s statement) (written int64, err error) {
+	return db.run(ctx, s, func(rows pgx.Rows) error {
 		rows.Close()
 		return rows.Err()
 	})
 }
 
 // run gives the rows of a statement to read, which closes them.
-func (db *DB) run(ctx context.Context, build statement, read func(pgx.Rows) error) (written int64, err error) {
-	built := build(db.gorm.Session(&gorm.Session{NewDB: true, DryRun: true, Context: ctx}))
-	if built.Error != nil {
-		return 0, built.Error
+func (db *DB) run(ctx context.Context, s statement, read func(pgx.Rows) error) (written int64, err error) {
+	text, err := db.text(s)
+	if err != nil {
+		return 0, err
 	}
-	sql, vars := built.Statement.SQL.String(), built.Statement.Vars
 	for again := true; ; again = false {
 		conn, err := connected(ctx, db.logins, db.pool.Acquire)
 		if err != nil {
 			return 0, err
 		}
-		written, err = query(ctx, conn, sql, vars, read)
+		written, err = query(ctx, conn, text, s.vars, read)
 		// A connection may have been cut while nobody used it.
 		if err == nil || !again || !pgconn.SafeToRetry(err) || ctx.Err() != nil {
 			return written, err

@@ -102,8 +102,18 @@ func do[Key comparable, In, Out any](ctx context.Context, db *DB, kind *batch.Ki
 	return kind.Do(ctx, in)
 }
 
+// listShape is what the text of a list depends on.
+type listShape struct{ behind, chosen bool }
+
 func (db *DB) list(ctx context.Context, f task.Filter) ([]task.Task, error) {
-	return db.tasks(ctx, func(tx *gorm.DB) *gorm.DB {
+	var vars []any
+	if f.After != nil {
+		vars = append(vars, uuid(*f.After))
+	}
+	if f.Completed != nil {
+		vars = append(vars, *f.Completed)
+	}
+	return db.tasks(ctx, statement{listShape{f.After != nil, f.Completed != nil}, func(tx *gorm.DB) *gorm.DB {
 		if f.After != nil {
 			tx = tx.Where(clause.Lt{Column: columns[0], Value: uuid(*f.After)})
 		}
@@ -111,7 +121,7 @@ func (db *DB) list(ctx context.Context, f task.Filter) ([]task.Task, error) {
 			tx = tx.Where(clause.Eq{Column: clause.Column{Name: columnCompleted}, Value: *f.Completed})
 		}
 		return tx.Order(clause.OrderByColumn{Column: columns[0], Desc: true}).Limit(f.Limit).Find(&[]row{})
-	})
+	}, append(vars, f.Limit)})
 }
 
 // lookup is a task or why there is none, which others who asked at once need not share.
@@ -121,7 +131,7 @@ type lookup struct {
 }
 
 func (db *DB) get(ctx context.Context, id task.ID) (lookup, error) {
-	found, err := db.tasks(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Take(&row{ID: uuid(id)}) })
+	found, err := db.tasks(ctx, statement{"get", func(tx *gorm.DB) *gorm.DB { return tx.Take(&row{ID: uuid(id)}) }, []any{uuid(id), 1}})
 	if err != nil {
 		return lookup{}, err
 	}
@@ -132,9 +142,9 @@ func (db *DB) get(ctx context.Context, id task.ID) (lookup, error) {
 }
 
 func (db *DB) create(ctx context.Context, t task.Task) (struct{}, error) {
-	_, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB {
+	_, err := db.exec(ctx, statement{"create", func(tx *gorm.DB) *gorm.DB {
 		return tx.Create(&row{uuid(t.ID), t.Title, t.Completed, t.CreatedAt, t.UpdatedAt})
-	})
+	}, []any{uuid(t.ID), t.Title, t.Completed, t.CreatedAt, t.UpdatedAt}})
 	return struct{}{}, err
 }
 
@@ -145,18 +155,29 @@ type change struct {
 	versions []task.Version
 }
 
+// updateShape is what the text of an update depends on.
+type updateShape struct {
+	title, completed bool
+	guard            guardShape
+}
+
 func (db *DB) update(ctx context.Context, c change) (task.Task, error) {
 	set := map[string]any{} // GORM skips the zero values of a struct: completed=false is one
-	if c.patch.Title != nil {
-		set[columnTitle] = *c.patch.Title
-	}
+	var vars []any          // in the order of the columns' names, as GORM sorts them
 	if c.patch.Completed != nil {
 		set[columnCompleted] = *c.patch.Completed
+		vars = append(vars, *c.patch.Completed)
 	}
-	set[columnUpdatedAt] = gorm.Expr(nextUpdate, task.Instant(time.Now()))
-	updated, err := db.tasks(ctx, func(tx *gorm.DB) *gorm.DB {
+	if c.patch.Title != nil {
+		set[columnTitle] = *c.patch.Title
+		vars = append(vars, *c.patch.Title)
+	}
+	now := task.Instant(time.Now())
+	set[columnUpdatedAt] = gorm.Expr(nextUpdate, now)
+	shape := updateShape{c.patch.Title != nil, c.patch.Completed != nil, guardShapeOf(c.versions)}
+	updated, err := db.tasks(ctx, statement{shape, func(tx *gorm.DB) *gorm.DB {
 		return only(c.versions, tx.Model(&row{ID: uuid(c.id)}).Clauses(clause.Returning{Columns: columns})).Updates(set)
-	})
+	}, append(guardVars(append(vars, now), c.versions), uuid(c.id))})
 	if err == nil && len(updated) == 0 {
 		err = db.missed(ctx, c.id, c.versions)
 	}
@@ -176,7 +197,9 @@ type removal struct {
 }
 
 func (db *DB) delete(ctx context.Context, r removal) (struct{}, error) {
-	deleted, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB { return only(r.versions, tx).Delete(&row{ID: uuid(r.id)}) })
+	deleted, err := db.exec(ctx, statement{guardShapeOf(r.versions), func(tx *gorm.DB) *gorm.DB {
+		return only(r.versions, tx).Delete(&row{ID: uuid(r.id)})
+	}, append(guardVars(nil, r.versions), uuid(r.id))})
 	if err == nil && deleted == 0 {
 		err = db.missed(ctx, r.id, r.versions)
 	}
@@ -197,6 +220,23 @@ func only(versions []task.Version, tx *gorm.DB) *gorm.DB {
 		wanted[i] = []any{v.UpdatedAt, v.Content}
 	}
 	return tx.Where("(updated_at, "+content+") IN ?", wanted)
+}
+
+// guardShape is what the text of [only] depends on.
+type guardShape struct {
+	guarded  bool
+	versions int
+}
+
+func guardShapeOf(versions []task.Version) guardShape {
+	return guardShape{versions != nil, len(versions)}
+}
+
+func guardVars(vars []any, versions []task.Version) []any {
+	for _, v := range versions {
+		vars = append(vars, v.UpdatedAt, v.Content)
+	}
+	return vars
 }
 
 // content is what [task.Version] computes.

@@ -60,9 +60,9 @@ func listKeyOf(f task.Filter) listKey {
 
 func (db *DB) getAll(ctx context.Context, ids []task.ID) (map[task.ID]lookup, error) {
 	wanted := uuids(ids, func(id task.ID) task.ID { return id })
-	found, err := db.tasks(ctx, func(tx *gorm.DB) *gorm.DB {
+	found, err := db.tasks(ctx, statement{"get all", func(tx *gorm.DB) *gorm.DB {
 		return tx.Where(clause.Expr{SQL: "id = ANY(?)", Vars: []any{&wanted}}).Find(&[]row{})
-	})
+	}, []any{&wanted}})
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +93,7 @@ func (db *DB) createAll(ctx context.Context, made []task.Task) (map[task.ID]stru
 	for i, t := range made {
 		titles[i], completed[i], created[i], updated[i] = t.Title, t.Completed, t.CreatedAt, t.UpdatedAt
 	}
-	_, err := db.exec(ctx, func(tx *gorm.DB) *gorm.DB {
-		return tx.Raw(insertAll, &ids, &titles, &completed, &created, &updated)
-	})
+	_, err := db.exec(ctx, raw(insertAll, &ids, &titles, &completed, &created, &updated))
 	if err != nil {
 		return nil, shared(err)
 	}
@@ -132,9 +130,7 @@ func (db *DB) updateAll(ctx context.Context, changes []change) (map[task.ID]task
 	for _, c := range changes {
 		w.add(c.id, c.patch, c.versions)
 	}
-	updated, err := db.tasks(ctx, func(tx *gorm.DB) *gorm.DB {
-		return tx.Raw(updateHeld, append(w.parameters(), task.Instant(time.Now()))...)
-	})
+	updated, err := db.tasks(ctx, raw(updateHeld, append(w.parameters(), task.Instant(time.Now()))...))
 	if err != nil {
 		return nil, shared(err)
 	}
@@ -154,7 +150,7 @@ func (db *DB) deleteAll(ctx context.Context, removals []removal) (map[task.ID]st
 	for _, r := range removals {
 		w.add(r.id, task.Patch{}, r.versions)
 	}
-	deleted, err := db.tasks(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(deleteHeld, w.parameters()...) })
+	deleted, err := db.tasks(ctx, raw(deleteHeld, w.parameters()...))
 	if err != nil {
 		return nil, shared(err)
 	}
