@@ -276,6 +276,7 @@ func TestOneLineOfLogForEachRequest(t *testing.T) {
 	}{
 		{"Root=1-67891233-abcdef012345678912345678", "GET", "/", "/", 200, true},
 		{"list", "GET", tasks + "?limit=5", "/api/v1/tasks", 200, true},
+		{"head", "HEAD", tasks, "/api/v1/tasks", 200, true},
 		{"lost", "GET", "/secret/path", "-", 404, true},
 		{"bad", "DELETE", tasks + "/x", "/api/v1/tasks/:id", 400, true},
 		{"with space", "GET", "/version", "/version", 200, false},
@@ -297,7 +298,7 @@ func TestOneLineOfLogForEachRequest(t *testing.T) {
 		if rec["msg"] != "request" || rec["method"] != tc.method || rec["route"] != tc.route || rec["status"] != tc.status || rec["bytes"] != float64(len(r.body)) {
 			t.Errorf("logged %v", rec)
 		}
-		if _, ok := rec["duration"].(float64); !ok {
+		if took, ok := rec["duration_ms"].(float64); !ok || took <= 0 {
 			t.Errorf("no duration in %v", rec)
 		}
 	}

@@ -10,19 +10,27 @@ import (
 
 const module = "example.com/todo/service/"
 
+// outside is all but the standard library.
+var outside = []string{module, "github.com", "gorm.io", "golang.org", "go.", "google.golang.org"}
+
 // The arrows of the design: what each package must not know, directly or through others.
 func TestArrows(t *testing.T) {
 	for _, tc := range []struct {
 		of        string
 		forbidden []string // prefixes of import paths
 	}{
-		{"task", []string{module, "github.com", "gorm.io", "golang.org", "go."}},
+		{"task", outside},
+		{"trace", outside},
+		{"emf", outside},
 		{"httpapi", []string{module + "postgres", module + "credentials", "gorm.io", "github.com/jackc", "github.com/aws"}},
 		{"postgres", []string{module + "httpapi", "github.com/gofiber", "github.com/valyala"}},
 		{"credentials", []string{module + "httpapi", module + "postgres", module + "task"}},
 		{"postgres/postgrestest", []string{module + "httpapi", module + "task", module + "credentials"}},
 		{"check", []string{module, "github.com", "gorm.io"}},
-		{"", []string{module + "check", "github.com/getkin", module + "postgres/postgrestest", "github.com/fergusstrange"}},
+		{"", []string{
+			module + "check", "github.com/getkin", module + "postgres/postgrestest", "github.com/fergusstrange",
+			module + "trace/tracetest", module + "emf/emftest", "go.opentelemetry.io", "google.golang.org",
+		}},
 	} {
 		deps := dependencies(t, tc.of)
 		for _, dep := range deps {

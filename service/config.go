@@ -8,10 +8,12 @@ import (
 	"strconv"
 
 	"example.com/todo/service/credentials"
+	"example.com/todo/service/emf"
 	"example.com/todo/service/postgres"
+	"example.com/todo/service/trace"
 )
 
-// The environment is the service's contract with whoever runs it.
+// The environment is the service's contract with whoever runs it; telemetry.go has the rest.
 const (
 	envListenHost       = "LISTEN_HOST"
 	envPort             = "PORT"
@@ -39,6 +41,8 @@ type config struct {
 	database   postgres.Config // without Logins
 	secretName string          // name or ARN in Secrets Manager
 	region     string
+	tracing    *trace.Config // nil when off
+	metrics    *emf.Config   // nil when off; without Gauges and Out
 }
 
 // readConfig reports everything that is wrong at once. A default replaces what is
@@ -59,6 +63,8 @@ func readConfig(getenv func(string) string) (config, error) {
 		},
 		secretName: getenv(envSecretName),
 		region:     getenv(envRegion),
+		tracing:    r.tracing(),
+		metrics:    r.metrics(),
 	}
 	r.checkSource(cfg)
 	return cfg, errors.Join(r.problems...)

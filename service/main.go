@@ -1,5 +1,5 @@
 // Command service is the todo REST service. The environment configures it; see
-// config.go for the variables.
+// config.go and telemetry.go for the variables.
 package main
 
 import (
@@ -52,7 +52,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	if err != nil {
 		return fmt.Errorf("configuration:\n%w", err)
 	}
-	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.logLevel}))
+	out := &lineWriter{out: stdout}
+	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.logLevel}))
 	if cfg.secretName != "" {
 		if cfg.database.Logins, err = credentials.NewSecretsManager(cfg.secretName, cfg.region, getenv); err != nil {
 			return fmt.Errorf("configuration: %w", err)
@@ -69,7 +70,11 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	build := running()
-	server := httpapi.New(httpapi.Config{Tasks: db.Tasks(), Ready: db.Ready, Build: build, Log: log})
+	telemetry := startTelemetry(cfg, build, db, log, out)
+	server := httpapi.New(httpapi.Config{
+		Tasks: telemetry.around(db.Tasks()), Ready: db.Ready, Build: build, Log: log, LogOutput: out,
+		Tracer: telemetry.tracer, Metrics: telemetry.metrics,
+	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	log.Info("listening", "addr", listener.Addr().String(), "version", build.Version, "commit", build.Commit)
@@ -83,6 +88,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	stopping, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	err = server.Shutdown(stopping)
+	telemetry.stop(stopping)
 	// A stop in the very first moment finds nothing to shut down yet.
 	if closeErr := listener.Close(); !errors.Is(closeErr, net.ErrClosed) {
 		err = errors.Join(err, closeErr)

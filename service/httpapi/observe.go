@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
+	"net"
+	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
+	"example.com/todo/service/trace"
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -17,13 +20,22 @@ const (
 	noRoute         = "-" // in the log, where a path that a client made up would be noise
 )
 
-// observe is around every request: it gives it an id and a deadline, turns its error
-// into an answer and writes its line of the log.
+// alivePath is asked every few seconds by the platform, for as long as there is an
+// instance: it is in the log, but in no trace and no metric.
+const alivePath = "/"
+
+// observe is around every request: it gives it an id, a trace and a deadline, turns its
+// error into an answer, writes its line of the log and counts it.
 func (s *Server) observe(c *fiber.Ctx) error {
 	start := time.Now()
 	s.prepare(c)
 	ctx, cancel := context.WithTimeout(s.requests, requestTimeout)
 	defer cancel()
+	ctx = traceOf(ctx, c)
+	var span *trace.Span
+	if c.Path() != alivePath {
+		ctx, span = s.cfg.Tracer.Start(ctx)
+	}
 	c.SetUserContext(ctx)
 
 	if err := recovered(c); err != nil {
@@ -33,18 +45,55 @@ func (s *Server) observe(c *fiber.Ctx) error {
 	if route == "/" && c.Path() != "/" {
 		route = noRoute // Fiber leaves the route of this very middleware
 	}
-	s.logAccess(c, route, start)
+	if span != nil {
+		endSpan(span, c, route)
+	}
+	s.record(c, route, start)
 	return nil
 }
 
 // refused answers what never reached the routes: a request that is too large, too
-// slow or not HTTP.
+// slow or not HTTP. It has no span.
 func (s *Server) refused(c *fiber.Ctx, err error) error {
 	start := time.Now()
 	s.prepare(c)
+	c.SetUserContext(traceOf(c.UserContext(), c))
 	s.answer(c, err)
-	s.logAccess(c, noRoute, start)
+	s.record(c, noRoute, start)
 	return nil
+}
+
+// traceOf has the context continue the caller's trace.
+func traceOf(ctx context.Context, c *fiber.Ctx) context.Context {
+	return trace.Extract(ctx, c.Get(trace.HeaderTraceParent), c.Get(trace.HeaderAmazon))
+}
+
+// endSpan describes the request as OpenTelemetry has it for servers, without the path
+// that leads nowhere, in which a client may have written anything.
+// https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server
+func endSpan(span *trace.Span, c *fiber.Ctx, route string) {
+	name, status := c.Method(), c.Response().StatusCode()
+	attributes := []trace.Attribute{
+		trace.String("http.request.method", name),
+		trace.Int("http.response.status_code", status),
+		trace.String("url.scheme", c.Protocol()),
+	}
+	host, port, err := net.SplitHostPort(c.Hostname())
+	if err != nil {
+		host = c.Hostname()
+	}
+	attributes = append(attributes, trace.String("server.address", host))
+	if n, err := strconv.Atoi(port); err == nil {
+		attributes = append(attributes, trace.Int("server.port", n))
+	}
+	if route != noRoute {
+		name += " " + route
+		attributes = append(attributes, trace.String("http.route", route), trace.String("url.path", c.Path()))
+	}
+	if status >= http.StatusInternalServerError {
+		span.Fail(strconv.Itoa(status))
+	}
+	span.End(name, attributes...)
 }
 
 func (s *Server) prepare(c *fiber.Ctx) {
@@ -86,13 +135,23 @@ func recovered(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-func (s *Server) logAccess(c *fiber.Ctx, route string, start time.Time) {
-	s.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, "request",
-		slog.String("method", c.Method()),
-		slog.String("route", route),
-		slog.Int("status", c.Response().StatusCode()),
-		slog.Duration("duration", time.Since(start)),
-		slog.Int("bytes", len(c.Response().Body())),
-		slog.String("request_id", requestID(c)),
-	)
+// record leaves the request in the log and in the metrics.
+func (s *Server) record(c *fiber.Ctx, route string, start time.Time) {
+	now := time.Now()
+	a := access{
+		method:    c.Method(),
+		route:     route,
+		status:    c.Response().StatusCode(),
+		bytes:     len(c.Response().Body()),
+		took:      now.Sub(start),
+		requestID: requestID(c),
+		traceID:   trace.ID(c.UserContext()),
+	}
+	if a.method == http.MethodHead {
+		a.bytes = 0 // Fiber makes the body of a GET and does not send it
+	}
+	accessLog{log: s.cfg.Log, out: s.cfg.LogOutput}.write(now, a)
+	if route != alivePath {
+		s.cfg.Metrics.Count(route, a.status, a.took)
+	}
 }

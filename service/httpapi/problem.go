@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"example.com/todo/service/task"
+	"example.com/todo/service/trace"
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -125,8 +126,13 @@ func (s *Server) answer(c *fiber.Ctx, err error) {
 		if p.Status == http.StatusServiceUnavailable {
 			level = slog.LevelWarn
 		}
-		s.cfg.Log.LogAttrs(context.Background(), level, "request failed",
-			slog.String("error", p.cause.Error()), slog.String("code", p.Code), slog.String("request_id", p.RequestID))
+		attrs := []slog.Attr{
+			slog.String("error", p.cause.Error()), slog.String("code", p.Code), slog.String("request_id", p.RequestID),
+		}
+		if id := trace.ID(c.UserContext()); id != "" {
+			attrs = append(attrs, slog.String("trace_id", id))
+		}
+		s.cfg.Log.LogAttrs(context.Background(), level, "request failed", attrs...)
 	}
 	if p.Status == http.StatusServiceUnavailable {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(retryAfter))

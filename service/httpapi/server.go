@@ -7,13 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"time"
 
+	"example.com/todo/service/emf"
 	"example.com/todo/service/task"
+	"example.com/todo/service/trace"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -59,12 +62,15 @@ type Build struct {
 	Go      string `json:"go"`
 }
 
-// Config is what the server needs. Every field is required.
+// Config is what the server needs. Every field is required but the last two.
 type Config struct {
-	Tasks Tasks
-	Ready func(context.Context) error // nil when tasks can be served now
-	Build Build
-	Log   *slog.Logger
+	Tasks     Tasks
+	Ready     func(context.Context) error // nil when tasks can be served now
+	Build     Build
+	Log       *slog.Logger
+	LogOutput io.Writer     // where Log writes: a line is one Write
+	Tracer    *trace.Tracer // nil makes no traces
+	Metrics   *emf.Metrics  // nil counts nothing
 }
 
 // Server answers HTTP requests.

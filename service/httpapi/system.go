@@ -12,7 +12,7 @@ import (
 func systemOperations() []operation {
 	return []operation{
 		serves(operation{
-			method: http.MethodGet, path: "/", id: "alive", status: http.StatusOK, media: fiber.MIMETextPlainCharsetUTF8,
+			method: http.MethodGet, path: alivePath, id: "alive", status: http.StatusOK, media: fiber.MIMETextPlainCharsetUTF8,
 			summary: "Say that the process serves, without asking the database",
 		}, (*Server).alive),
 		serves(operation{
