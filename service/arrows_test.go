@@ -24,6 +24,7 @@ func TestArrows(t *testing.T) {
 		{"emf", outside},
 		{"httpapi", []string{module + "postgres", module + "credentials", "gorm.io", "github.com/jackc", "github.com/aws"}},
 		{"postgres", []string{module + "httpapi", "github.com/gofiber", "github.com/valyala"}},
+		{"ratelimit", []string{module, "github.com", "gorm.io", "golang.org", "go."}},
 		{"credentials", []string{module + "httpapi", module + "postgres", module + "task"}},
 		{"postgres/postgrestest", []string{module + "httpapi", module + "task", module + "credentials"}},
 		{"check", []string{module, "github.com", "gorm.io"}},
