@@ -70,6 +70,7 @@ func program(t *testing.T, e env) *exec.Cmd {
 // as the platform does, and must end well and in time.
 func launch(t *testing.T, e env) (instance, *exec.Cmd) {
 	t.Helper()
+	e.unlimited()
 	e[envListenHost], e[envPort] = "127.0.0.1", freePort(t)
 	cmd := program(t, e)
 	log := &lines{}

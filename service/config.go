@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"strconv"
+	"strings"
 
 	"example.com/todo/service/credentials"
 	"example.com/todo/service/emf"
+	"example.com/todo/service/httpapi"
 	"example.com/todo/service/postgres"
 	"example.com/todo/service/trace"
 )
@@ -26,11 +30,30 @@ const (
 	envDatabaseMaxConns = "DATABASE_MAX_CONNS"
 	envSecretName       = "AWS_SECRET_NAME"
 	envRegion           = "AWS_REGION"
+	envAPIKeysSecret    = "API_KEYS_SECRET"
+	envBodyLimit        = "BODY_LIMIT"
+	envMaxConnections   = "MAX_CONNECTIONS"
+	envRateLimit        = "RATE_LIMIT"
+	envTrustedProxies   = "TRUSTED_PROXIES"
+	envOrigins          = "CORS_ORIGINS"
+	envSecurityHeaders  = "SECURITY_HEADERS"
 )
 
 const (
 	defaultPort     = 8080
 	defaultMaxConns = 10
+	// defaultBodyLimit is thirty times the longest task.
+	defaultBodyLimit = 64 << 10
+	// defaultMaxConnections, at some 40 KiB each and a body of 64 more, fit into the
+	// smallest instance of App Runner, and are five times the requests that it sends to one.
+	defaultMaxConnections = 1024
+	// defaultRateLimit is more than a person or a page needs, and a tenth of what the
+	// smallest instance answers.
+	defaultRateLimit = 50
+	// defaultOrigins are all: the API knows its clients by what they send on purpose, not
+	// by cookies or other things that a browser adds for any page.
+	defaultOrigins = httpapi.AnyOrigin
+	noOrigins      = "none"
 )
 
 // config is the environment, read once. Either database.URL or secretName is set.
@@ -43,6 +66,8 @@ type config struct {
 	region     string
 	tracing    *trace.Config // nil when off
 	metrics    *emf.Config   // nil when off; without Gauges and Out
+	apiKeys    string        // name or ARN in Secrets Manager; empty when the API is open
+	http       httpapi.Settings
 }
 
 // readConfig reports everything that is wrong at once. A default replaces what is
@@ -65,6 +90,15 @@ func readConfig(getenv func(string) string) (config, error) {
 		region:     getenv(envRegion),
 		tracing:    r.tracing(),
 		metrics:    r.metrics(),
+		apiKeys:    getenv(envAPIKeysSecret),
+		http: httpapi.Settings{
+			BodyLimit:       r.number(envBodyLimit, defaultBodyLimit, 1<<10, 1<<20),
+			MaxConnections:  r.number(envMaxConnections, defaultMaxConnections, 1, 1<<16),
+			RateLimit:       r.number(envRateLimit, defaultRateLimit, 0, 1_000_000),
+			TrustedProxies:  r.number(envTrustedProxies, 0, 0, 10),
+			Origins:         r.origins(),
+			SecurityHeaders: r.onUnlessOff(envSecurityHeaders),
+		},
 	}
 	r.checkSource(cfg)
 	return cfg, errors.Join(r.problems...)
@@ -89,6 +123,9 @@ func (r *reader) checkSource(cfg config) {
 			if r.getenv(name) != "" {
 				r.report(name, "must not be set beside "+envDatabaseURL)
 			}
+		}
+		if cfg.apiKeys != "" && cfg.region == "" {
+			r.report(envRegion, "must name the region of the secret in "+envAPIKeysSecret)
 		}
 		return
 	}
@@ -130,6 +167,54 @@ func (r *reader) maxConns() int32 {
 		r.report(envDatabaseMaxConns, "must be a whole number of at least 1")
 	}
 	return int32(n)
+}
+
+// number reads a whole number in a range.
+func (r *reader) number(name string, missing, least, most int) int {
+	value := r.getenv(name)
+	if value == "" {
+		return missing
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < least || n > most {
+		r.report(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
+	}
+	return n
+}
+
+func (r *reader) origins() []string {
+	value := cmp.Or(r.getenv(envOrigins), defaultOrigins)
+	if value == noOrigins {
+		return nil
+	}
+	origins := strings.Split(value, ",")
+	for i := range origins {
+		origins[i] = strings.TrimSpace(origins[i])
+		if origins[i] != httpapi.AnyOrigin && !isOrigin(origins[i]) {
+			r.report(envOrigins, "must be "+httpapi.AnyOrigin+", "+noOrigins+" or a list of origins such as https://example.com,http://localhost:3000")
+			break
+		}
+	}
+	return origins
+}
+
+// isOrigin wants an origin as a browser writes it (RFC 6454, section 6.2), since they
+// are compared byte by byte.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && !strings.Contains(u.Host, "*") &&
+		text == strings.ToLower(u.Scheme+"://"+u.Host)
+}
+
+func (r *reader) onUnlessOff(name string) bool {
+	switch r.getenv(name) {
+	case "", "on":
+		return true
+	case "off":
+		return false
+	}
+	r.report(name, "must be on or off")
+	return true
 }
 
 func (r *reader) hostAddr() string {

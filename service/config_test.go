@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/todo/service/httpapi"
 	"example.com/todo/service/postgres"
 	"github.com/google/go-cmp/cmp"
 )
@@ -18,22 +19,39 @@ func TestReadConfig(t *testing.T) {
 		{
 			name: "a laptop",
 			env:  env{envDatabaseURL: "postgres://u:p@localhost/todo"},
-			want: config{port: 8080, database: postgres.Config{URL: "postgres://u:p@localhost/todo", MaxConns: 10}},
+			want: config{port: 8080, database: postgres.Config{URL: "postgres://u:p@localhost/todo", MaxConns: 10}, http: defaults},
 		},
 		{
 			name: "AWS, the rest from the secret",
 			env:  env{envSecretName: "s", envRegion: "eu-west-1"},
-			want: config{port: 8080, database: postgres.Config{MaxConns: 10}, secretName: "s", region: "eu-west-1"},
+			want: config{port: 8080, database: postgres.Config{MaxConns: 10}, secretName: "s", region: "eu-west-1", http: defaults},
+		},
+		{
+			name: "everything off",
+			env: env{
+				envDatabaseURL: "postgres://u:p@localhost/todo", envRateLimit: "0", envTrustedProxies: "0", envOrigins: "none", envSecurityHeaders: "off",
+			},
+			want: config{
+				port: 8080, database: postgres.Config{URL: "postgres://u:p@localhost/todo", MaxConns: 10},
+				http: httpapi.Settings{BodyLimit: 65536, MaxConnections: 1024},
+			},
 		},
 		{
 			name: "everything",
 			env: env{
 				envListenHost: "127.0.0.1", envPort: "9000", envLogLevel: "warn", envSecretName: "s", envRegion: "eu-west-1", envDatabaseHost: "db",
 				envDatabasePort: "5433", envDatabaseName: "todo", envDatabaseHostAddr: "127.0.0.1:6000", envDatabaseMaxConns: "3",
+				envAPIKeysSecret: "k", envBodyLimit: "1024", envMaxConnections: "9", envRateLimit: "7", envTrustedProxies: "2",
+				envOrigins: "https://example.com, http://localhost:3000", envSecurityHeaders: "on",
 			},
 			want: config{
 				listenHost: "127.0.0.1", port: 9000, logLevel: slog.LevelWarn, secretName: "s", region: "eu-west-1",
 				database: postgres.Config{Host: "db", Port: 5433, Name: "todo", HostAddr: "127.0.0.1:6000", MaxConns: 3},
+				apiKeys:  "k",
+				http: httpapi.Settings{
+					BodyLimit: 1024, MaxConnections: 9, RateLimit: 7, TrustedProxies: 2,
+					Origins: []string{"https://example.com", "http://localhost:3000"}, SecurityHeaders: true,
+				},
 			},
 		},
 	} {
@@ -49,12 +67,15 @@ func TestReadConfig(t *testing.T) {
 	}
 }
 
+var defaults = httpapi.Settings{BodyLimit: 65536, MaxConnections: 1024, RateLimit: 50, Origins: []string{"*"}, SecurityHeaders: true}
+
 // plain makes a config comparable and its URL visible.
 func plain(c config) map[string]any {
 	return map[string]any{
 		"listen": c.listenHost, "port": c.port, "level": c.logLevel.String(), "secret": c.secretName, "region": c.region,
 		"url": string(c.database.URL), "host": c.database.Host, "dbport": c.database.Port,
 		"name": c.database.Name, "addr": c.database.HostAddr, "conns": c.database.MaxConns,
+		"keys": c.apiKeys, "http": c.http,
 	}
 }
 
@@ -83,6 +104,18 @@ func TestReadConfigReportsEverythingAtOnce(t *testing.T) {
 			`DATABASE_HOSTADDR="localhost:1" must be ip:port`,
 			`DATABASE_MAX_CONNS="none" must be a whole number of at least 1`,
 		}},
+		{"malformed for clients", env{
+			envDatabaseURL: "postgres://h/d", envAPIKeysSecret: "k", envBodyLimit: "1023", envMaxConnections: "0", envRateLimit: "-1", envTrustedProxies: "one",
+			envOrigins: "https://example.com,https://example.com/app", envSecurityHeaders: "no",
+		}, []string{
+			`BODY_LIMIT="1023" must be a whole number from 1024 to 1048576`,
+			`MAX_CONNECTIONS="0" must be a whole number from 1 to 65536`,
+			`RATE_LIMIT="-1" must be a whole number from 0 to 1000000`,
+			`TRUSTED_PROXIES="one" must be a whole number from 0 to 10`,
+			`CORS_ORIGINS="https://example.com,https://example.com/app" must be *, none or a list of origins such as https://example.com,http://localhost:3000`,
+			`SECURITY_HEADERS="no" must be on or off`,
+			`AWS_REGION="" must name the region of the secret in API_KEYS_SECRET`,
+		}},
 		{"a URL's password stays hidden", env{envDatabaseURL: "postgres://u:hunter2@h:port/d"}, []string{
 			`DATABASE_URL=[REDACTED] must be a PostgreSQL URL or keyword=value string`,
 		}},
@@ -96,5 +129,19 @@ func TestReadConfigReportsEverythingAtOnce(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	for value, ok := range map[string]bool{
+		"*": true, "none": true, "https://example.com": true, "http://localhost:3000": true, "https://[2001:db8::1]:8443": true, "https://a.example,https://b.example": true,
+		"example.com": false, "https://": false, "https://example.com/": false, "https://example.com?": false, "https://u@example.com": false,
+		"https://Example.com": false, "ftp://example.com": false, "null": false, "https://a.example,,https://b.example": false, "none,https://a.example": false,
+		"https://*.example.com": false,
+	} {
+		_, err := readConfig(env{envDatabaseURL: "postgres://h/d", envOrigins: value}.get)
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", value, err)
+		}
 	}
 }

@@ -59,6 +59,10 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 			return fmt.Errorf("configuration: %w", err)
 		}
 	}
+	keys, err := openKeys(cfg)
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.listenHost, strconv.Itoa(int(cfg.port))))
 	if err != nil {
 		return fmt.Errorf("listen on %s and %s: %w", envListenHost, envPort, err)
@@ -72,7 +76,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	build := running()
 	telemetry := startTelemetry(cfg, build, db, log, out)
 	server := httpapi.New(httpapi.Config{
-		Tasks: telemetry.around(db.Tasks()), Ready: db.Ready, Build: build, Log: log, LogOutput: out,
+		Tasks: telemetry.around(db.Tasks()), Ready: db.Ready, Keys: keys, Settings: cfg.http,
+		Build: build, Log: log, LogOutput: out,
 		Tracer: telemetry.tracer, Metrics: telemetry.metrics,
 	})
 	served := make(chan error, 1)
@@ -94,6 +99,14 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 		err = errors.Join(err, closeErr)
 	}
 	return errors.Join(err, <-served)
+}
+
+// openKeys gives what knows the API keys, nil when the API is open.
+func openKeys(cfg config) (httpapi.Keys, error) {
+	if cfg.apiKeys == "" {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%s=%q cannot be read by this build", envAPIKeysSecret, cfg.apiKeys)
 }
 
 // running describes this binary: what the linker was told, else what the go command

@@ -21,6 +21,14 @@ type env map[string]string
 
 func (e env) get(name string) string { return e[name] }
 
+// unlimited lifts the limit of the rate, which all tests together would exceed as they
+// come from one address, unless a test says something about it.
+func (e env) unlimited() {
+	if _, ok := e[envRateLimit]; !ok {
+		e[envRateLimit] = "0"
+	}
+}
+
 // instance is the service, running in this process or in its own.
 type instance struct {
 	url string
@@ -31,6 +39,7 @@ type instance struct {
 // the test ends.
 func serve(t *testing.T, e env) instance {
 	t.Helper()
+	e.unlimited()
 	port := freePort(t)
 	e[envPort] = port
 	log := &lines{}

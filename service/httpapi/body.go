@@ -18,8 +18,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-const bodyTooLarge = "the body may have at most 64 KiB"
-
 // readBody reads a body that is one JSON object of one of the media types into a
 // struct. It is stricter than encoding/json, which takes names in any case, the last
 // of two equal names, null for anything, any name that is unknown, and replaces what
@@ -29,8 +27,6 @@ func readBody(c *fiber.Ctx, medias []string, into reflect.Value) error {
 	body := c.BodyRaw() // Body would unpack what is compressed, without a limit
 	media, parameters, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	switch {
-	case len(body) > maxBody:
-		return newProblem(http.StatusRequestEntityTooLarge, bodyTooLarge)
 	case err != nil || !slices.Contains(medias, media):
 		return newProblem(http.StatusUnsupportedMediaType, "the header Content-Type must be "+strings.Join(medias, " or "))
 	case parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8"):
@@ -90,10 +86,22 @@ type rawMember struct {
 	value json.RawMessage
 }
 
-// assign sets the fields of the struct, or lists everything that is wrong.
+// An answer does not grow with what is wrong in a request.
+const (
+	maxProblems  = 20
+	maxFieldName = 100 // in bytes
+)
+
+// assign sets the fields of the struct, or lists what is wrong.
 func assign(values []rawMember, into reflect.Value) error {
 	invalid := &task.InvalidError{}
 	report := func(field, rule string) {
+		if len(invalid.Problems) == maxProblems {
+			return
+		}
+		if len(field) > maxFieldName {
+			field = strings.ToValidUTF8(field[:maxFieldName], "") + "…"
+		}
 		invalid.Problems = append(invalid.Problems, task.Problem{Field: field, Rule: rule})
 	}
 	given := map[string]json.RawMessage{}

@@ -1,9 +1,12 @@
 package httpapi
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"example.com/todo/service/task"
+	"github.com/valyala/fasthttp"
 )
 
 // A cursor that is taken is one that was given out, and leads where it said.
@@ -114,6 +118,42 @@ func FuzzIdempotencyKey(f *testing.F) {
 		}
 		if rule := quoted.parse(`"` + string(key) + `"`); rule != "" || quoted != key || !strings.Contains(header, string(key)) || len(key) > maxKey {
 			t.Errorf("%q is taken for %q, in quotes for %q", header, key, quoted)
+		}
+	})
+}
+
+// A request that is taken says the same to net/http: where it ends, above all.
+func FuzzFraming(f *testing.F) {
+	const post = "POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\n"
+	for _, request := range []string{
+		post + "Content-Length: 3\r\n\r\nabc", post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\nHost: x\n\n",
+		post + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", post + "Content-Length: 3\r\nContent-Length: 4\r\n\r\n", post + "X: a\r\n b\r\n\r\n",
+		post + "X: a\rContent-Length: 3\r\n\r\n", post + "Content-Length : 3\r\n\r\n", post + "Transfer-Encoding:\tchunked \r\n\r\n", post + "content-length:03\r\n\r\n",
+		"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", post + ": a\r\n\r\n", post + "X: \x00\r\n\r\n",
+	} {
+		f.Add([]byte(request))
+	}
+	f.Fuzz(func(t *testing.T, request []byte) {
+		var ours fasthttp.RequestHeader
+		if ours.Read(bufio.NewReaderSize(bytes.NewReader(request), maxHeader)) != nil || misframed(&ours) != "" {
+			return
+		}
+		theirs, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
+		if err != nil && strings.HasPrefix(err.Error(), "malformed HTTP request ") {
+			return // a line without a version is HTTP/1.0 to fasthttp, which does not tell
+		}
+		if noURL := new(url.Error); errors.As(err, &noURL) {
+			return // is no path of ours either
+		}
+		if err != nil {
+			t.Fatalf("%q: net/http says %v", request, err)
+		}
+		length := int64(max(ours.ContentLength(), -1))
+		if ours.ContentLength() == -2 {
+			length = 0
+		}
+		if theirs.Method != string(ours.Method()) || theirs.RequestURI != string(ours.RequestURI()) || theirs.ContentLength != length {
+			t.Errorf("%q: %s %s with %d bytes, to net/http %s %s with %d", request, ours.Method(), ours.RequestURI(), length, theirs.Method, theirs.RequestURI, theirs.ContentLength)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -58,7 +59,13 @@ func (s *Server) refused(c *fiber.Ctx, err error) error {
 	start := time.Now()
 	s.prepare(c)
 	c.SetUserContext(traceOf(c.UserContext(), c))
+	if errors.Is(err, fiber.ErrRequestEntityTooLarge) {
+		err = newProblem(http.StatusRequestEntityTooLarge, "the body may have at most "+strconv.Itoa(s.cfg.Settings.BodyLimit)+" bytes")
+	}
 	s.answer(c, err)
+	if c.Response().StatusCode() != http.StatusRequestTimeout { // then nothing more comes
+		linger(c)
+	}
 	s.record(c, noRoute, start)
 	return nil
 }
@@ -102,7 +109,7 @@ func (s *Server) prepare(c *fiber.Ctx) {
 		id = rand.Text()
 	}
 	c.Set(headerRequestID, id)
-	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	s.setHeaders(c)
 	c.Set(fiber.HeaderCacheControl, "no-store")
 }
 

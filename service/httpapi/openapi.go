@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,9 +38,9 @@ type schema struct {
 // object is a JSON object of the document.
 type object map[string]any
 
-// document writes what the operations say of themselves, by their types, as OpenAPI 3.1.
-func document(build Build, operations []operation) (json.RawMessage, error) {
-	d := &documenter{schemas: map[string]*schema{}}
+// describe writes what the operations say of themselves, by their types, as OpenAPI 3.1.
+func (s *Server) describe(operations []operation) (json.RawMessage, error) {
+	d := &documenter{schemas: map[string]*schema{}, keys: s.cfg.Keys != nil, limited: s.limiter != nil}
 	paths := map[string]object{}
 	for _, o := range operations {
 		if paths[o.path] == nil {
@@ -47,20 +48,23 @@ func document(build Build, operations []operation) (json.RawMessage, error) {
 		}
 		paths[o.path][strings.ToLower(o.method)] = d.operation(o)
 	}
+	components := object{"schemas": d.schemas, "headers": documentedHeaders}
+	if d.keys {
+		components["securitySchemes"] = object{keyScheme: object{"type": "http", "scheme": "bearer", "description": "An API key"}}
+	}
 	return json.Marshal(object{
 		"openapi": "3.1.0",
 		"info": object{
-			"title": "Todo", "version": build.Version, "license": object{"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+			"title": "Todo", "version": s.cfg.Build.Version, "license": object{"name": "Apache License 2.0", "identifier": "Apache-2.0"},
 			"description": "Tasks to do. Every path also answers OPTIONS, and HEAD where it answers GET, with or without a slash at its end.",
 		},
-		"servers": []object{{"url": "/"}},
-		"paths":   paths,
-		"components": object{
-			"schemas": d.schemas,
-			"headers": documentedHeaders,
-		},
+		"servers":    []object{{"url": "/"}},
+		"paths":      paths,
+		"components": components,
 	})
 }
+
+const keyScheme = "bearerAuth"
 
 func header(description string) object {
 	return object{"description": description, "schema": schema{Type: "string"}}
@@ -73,13 +77,35 @@ var documentedHeaders = object{
 	fiber.HeaderLink:       header(`The next page, as <…>; rel="next"; none on the last one`),
 	fiber.HeaderRetryAfter: header("Seconds after which to try again"),
 	fiber.HeaderAllow:      header("The methods of the path"),
+
+	fiber.HeaderWWWAuthenticate: header("Bearer, and whether a key was given that is not valid"),
+	headerRateLimit:             header("How many requests may follow at once (r), and in how many seconds all may again (t)"),
+	headerRateLimitPolicy:       header("How many requests a client address may send (q) in how many seconds (w)"),
 }
 
 // documenter collects the schemas that the operations refer to.
-type documenter struct{ schemas map[string]*schema }
+type documenter struct {
+	schemas map[string]*schema
+	keys    bool // open the API
+	limited bool // is the rate of a client
+}
 
 func (d *documenter) operation(o operation) object {
-	success := object{"description": http.StatusText(o.status), "headers": headerRefs(o.headers...)}
+	documented := object{"operationId": o.id, "summary": o.summary}
+	if o.text != "" {
+		documented["description"] = o.text
+	}
+	problems, counted := o.problems, []string(nil)
+	if d.keys && guarded(o.path) {
+		problems = append(slices.Clip(problems), http.StatusUnauthorized)
+		documented["security"] = []object{{keyScheme: []string{}}}
+	}
+	if d.limited && guarded(o.path) {
+		problems = append(slices.Clip(problems), http.StatusTooManyRequests)
+		counted = []string{headerRateLimit, headerRateLimitPolicy}
+	}
+
+	success := object{"description": http.StatusText(o.status), "headers": headerRefs(o.headers, counted)}
 	if o.out != reflect.TypeFor[nothing]() {
 		success["content"] = object{o.media: object{"schema": d.of(o.out)}}
 	}
@@ -89,19 +115,17 @@ func (d *documenter) operation(o operation) object {
 		"default":              object{"description": "Any other problem", "headers": headerRefs(), "content": problemContent},
 	}
 	for _, status := range o.also {
-		responses[strconv.Itoa(status)] = object{"description": http.StatusText(status), "headers": headerRefs(o.headers...)}
+		responses[strconv.Itoa(status)] = object{"description": http.StatusText(status), "headers": headerRefs(o.headers, counted)}
 	}
-	for _, status := range o.problems {
-		headers := headerRefs()
-		if status == http.StatusServiceUnavailable {
-			headers = headerRefs(fiber.HeaderRetryAfter)
+	for _, status := range problems {
+		headers := headerRefs(problemHeaders[status], counted)
+		if status == http.StatusRequestEntityTooLarge { // is not read, so it is not counted
+			headers = headerRefs()
 		}
 		responses[strconv.Itoa(status)] = object{"description": http.StatusText(status), "headers": headers, "content": problemContent}
 	}
-	documented := object{"operationId": o.id, "summary": o.summary, "responses": responses}
-	if o.text != "" {
-		documented["description"] = o.text
-	}
+	documented["responses"] = responses
+
 	var parameters []object
 	for _, f := range o.input.parameters {
 		s := reflect.New(o.in.Field(f.index).Type).Interface().(parameter).schema()
@@ -117,9 +141,16 @@ func (d *documenter) operation(o operation) object {
 	return documented
 }
 
-func headerRefs(names ...string) object {
+// problemHeaders are those that a problem has because of what it is.
+var problemHeaders = map[int][]string{
+	http.StatusUnauthorized:       {fiber.HeaderWWWAuthenticate},
+	http.StatusTooManyRequests:    {fiber.HeaderRetryAfter},
+	http.StatusServiceUnavailable: {fiber.HeaderRetryAfter},
+}
+
+func headerRefs(names ...[]string) object {
 	refs := object{}
-	for _, name := range append(names, fiber.HeaderXRequestID) {
+	for _, name := range append(slices.Concat(names...), fiber.HeaderXRequestID) {
 		refs[name] = object{"$ref": "#/components/headers/" + name}
 	}
 	return refs

@@ -23,7 +23,7 @@ type operation struct {
 	media    string    // of its success; JSON when empty
 	also     []int     // statuses without content that are no problem either
 	headers  []string  // of its success, beside those of every answer
-	problems []int     // what a client has to expect
+	problems []int     // what a client has to expect, beside those of all in the API
 
 	input  input
 	in     reflect.Type
@@ -95,8 +95,9 @@ func (s *Server) route(operations []operation) {
 		methods = append(methods, http.MethodOptions)
 		slices.Sort(methods)
 		s.app.Options(path, func(c *fiber.Ctx) error {
-			c.Set(fiber.HeaderAllow, strings.Join(methods, ", "))
-			c.Status(http.StatusNoContent)
+			allow := strings.Join(methods, ", ")
+			c.Set(fiber.HeaderAllow, allow)
+			s.preflight(c, allow)
 			return nil
 		})
 	}

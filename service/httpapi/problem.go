@@ -29,9 +29,11 @@ type problem struct {
 	Detail    string         `json:"detail" doc:"What is wrong, for people"`
 	Code      string         `json:"code" doc:"What is wrong, for programs; never changes" example:"invalid"`
 	RequestID string         `json:"request_id" doc:"As in the header X-Request-Id"`
-	Errors    []fieldProblem `json:"errors,omitempty" doc:"Each parameter or field that is wrong"`
+	Errors    []fieldProblem `json:"errors,omitempty" doc:"The parameters or fields that are wrong, twenty at most"`
 
-	cause error // for the log; nil when the client alone is to blame
+	cause      error  // for the log; nil when the client alone is to blame
+	retryAfter int64  // seconds; 0 when it is of no use to try again
+	challenge  string // how to authenticate, when that is what is wrong
 }
 
 type fieldProblem struct {
@@ -44,6 +46,7 @@ func (p *problem) Error() string { return p.Code + ": " + p.Detail }
 
 var codes = map[int]string{
 	http.StatusBadRequest:                  "bad_request",
+	http.StatusUnauthorized:                "unauthorized",
 	http.StatusNotFound:                    "not_found",
 	http.StatusMethodNotAllowed:            "method_not_allowed",
 	http.StatusNotAcceptable:               "not_acceptable",
@@ -51,6 +54,7 @@ var codes = map[int]string{
 	http.StatusPreconditionFailed:          "precondition_failed",
 	http.StatusRequestEntityTooLarge:       "body_too_large",
 	http.StatusUnsupportedMediaType:        "unsupported_media_type",
+	http.StatusTooManyRequests:             "rate_limited",
 	http.StatusRequestHeaderFieldsTooLarge: "headers_too_large",
 	http.StatusInternalServerError:         "internal",
 	http.StatusServiceUnavailable:          "unavailable",
@@ -61,7 +65,11 @@ func newProblem(status int, detail string) *problem {
 	if code == "" {
 		code = "http_" + strconv.Itoa(status)
 	}
-	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: code}
+	p := &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: code}
+	if status == http.StatusServiceUnavailable {
+		p.retryAfter = retryAfter
+	}
+	return p
 }
 
 // problemOf is the one place where errors become statuses.
@@ -111,8 +119,6 @@ func frameworkDetail(status int) string {
 		return "there is nothing at this path"
 	case http.StatusMethodNotAllowed:
 		return "the header Allow lists the methods of this path"
-	case http.StatusRequestEntityTooLarge:
-		return bodyTooLarge
 	}
 	return "the request could not be read"
 }
@@ -134,8 +140,11 @@ func (s *Server) answer(c *fiber.Ctx, err error) {
 		}
 		s.cfg.Log.LogAttrs(context.Background(), level, "request failed", attrs...)
 	}
-	if p.Status == http.StatusServiceUnavailable {
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(retryAfter))
+	if p.retryAfter > 0 {
+		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(p.retryAfter, 10))
+	}
+	if p.challenge != "" {
+		c.Set(fiber.HeaderWWWAuthenticate, p.challenge)
 	}
 	body, marshalErr := json.Marshal(p)
 	if marshalErr != nil { // strings and numbers always marshal

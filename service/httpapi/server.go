@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/todo/service/emf"
+	"example.com/todo/service/ratelimit"
 	"example.com/todo/service/task"
 	"example.com/todo/service/trace"
 	"github.com/gofiber/fiber/v2"
@@ -34,11 +35,7 @@ const (
 	// for the database are then told that it is unavailable.
 	lastCall = 4 * time.Second
 
-	// maxBody is what a task may need; hardMaxBody is what is read at all. Between the
-	// two the client gets its answer before the connection closes under its sending.
-	maxBody     = 64 << 10
-	hardMaxBody = 1 << 20
-	maxHeader   = 8 << 10
+	maxHeader = 8 << 10
 	// maxWrite is more than a page of 50 tasks, which so takes one system call.
 	maxWrite = 16 << 10
 )
@@ -62,15 +59,27 @@ type Build struct {
 	Go      string `json:"go"`
 }
 
-// Config is what the server needs. Every field is required but the last two.
+// Config is what the server needs. Every field is required but the last three.
 type Config struct {
 	Tasks     Tasks
 	Ready     func(context.Context) error // nil when tasks can be served now
+	Settings  Settings
 	Build     Build
 	Log       *slog.Logger
 	LogOutput io.Writer     // where Log writes: a line is one Write
+	Keys      Keys          // nil opens the API to all
 	Tracer    *trace.Tracer // nil makes no traces
 	Metrics   *emf.Metrics  // nil counts nothing
+}
+
+// Settings are what whoever runs the service decides.
+type Settings struct {
+	BodyLimit       int      // of a request, in bytes
+	MaxConnections  int      // at once; one more is turned away
+	RateLimit       int      // requests a second of one client address to the API, after a burst of ten times as many; 0 for any number
+	TrustedProxies  int      // in front of the service, each of which appends to X-Forwarded-For
+	Origins         []string // whose pages may use the service in a browser, or AnyOrigin
+	SecurityHeaders bool     // unless what is in front sets them
 }
 
 // Server answers HTTP requests.
@@ -78,6 +87,11 @@ type Server struct {
 	cfg      Config
 	app      *fiber.App
 	document json.RawMessage // of the API
+	fixed    []fixedHeader
+
+	limiter    *ratelimit.Limiter // nil without a limit
+	ratePolicy []byte
+
 	// requests ends those under way; see Shutdown.
 	requests       context.Context
 	cancelRequests context.CancelFunc
@@ -85,31 +99,57 @@ type Server struct {
 
 // New makes a server that is not listening yet.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, fixed: fixedHeaders(cfg.Settings)}
+	if rate := cfg.Settings.RateLimit; rate > 0 {
+		s.limiter = ratelimit.New(rate, rate*burstSeconds, rememberedClients)
+		s.ratePolicy = fmt.Appendf(nil, `"default";q=%d;w=%d`, rate*burstSeconds, burstSeconds)
+	}
 	s.requests, s.cancelRequests = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
-		AppName:               "todo",
-		CaseSensitive:         true,
-		DisableStartupMessage: true,
-		Immutable:             true, // fasthttp reuses the memory of a request's strings
-		BodyLimit:             hardMaxBody,
-		ReadBufferSize:        maxHeader,
-		WriteBufferSize:       maxWrite,
-		ReadTimeout:           readTimeout,
-		WriteTimeout:          writeTimeout,
-		IdleTimeout:           idleTimeout,
-		ErrorHandler:          s.refused,
+		AppName:                      "todo",
+		CaseSensitive:                true,
+		DisableStartupMessage:        true,
+		DisablePreParseMultipartForm: true, // is a body of another media type, like any
+		Immutable:                    true, // fasthttp reuses the memory of a request's strings
+		BodyLimit:                    cfg.Settings.BodyLimit,
+		ReadBufferSize:               maxHeader,
+		WriteBufferSize:              maxWrite,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		ErrorHandler:                 s.refused,
 	})
-	s.app.Server().CloseOnShutdown = true
-	s.app.Server().Handler = knownMethods(s.app.Server().Handler)
-	s.app.Use(s.observe)
+	server := s.app.Server()
+	server.CloseOnShutdown = true
+	server.Logger = connectionLog{cfg.Log}
+	server.SecureErrorLogMessage = true // without the request, which may hold a key
+	server.Handler = s.wellFramed(knownMethods(server.Handler))
+	s.app.Use(s.observe, s.admit)
 	operations := slices.Concat(systemOperations(), taskOperations())
 	s.route(operations)
 	var err error
-	if s.document, err = document(cfg.Build, operations); err != nil { // the examples are JSON
+	if s.document, err = s.describe(operations); err != nil { // the examples are JSON
 		panic(err)
 	}
 	return s
+}
+
+// connectionLog is where fasthttp says why it gave up a connection. A client that sent
+// something has had its answer and its line of the log by then.
+type connectionLog struct{ log *slog.Logger }
+
+func (l connectionLog) Printf(format string, args ...any) {
+	l.log.Debug("connection ended", "error", fmt.Sprintf(format, args...))
+}
+
+func (s *Server) wellFramed(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(c *fasthttp.RequestCtx) {
+		if fault := misframed(&c.Request.Header); fault != "" {
+			s.refuse(c, newProblem(http.StatusBadRequest, fault))
+			return
+		}
+		next(c)
+	}
 }
 
 // knownMethods leads a method that nobody has heard of to the answer of one that no
@@ -125,7 +165,9 @@ func knownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 
 // Serve answers on the listener until Shutdown, then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.app.Listener(l); err != nil && !errors.Is(err, net.ErrClosed) {
+	bounded := s.bounded(l)
+	defer bounded.turning.Wait()
+	if err := s.app.Listener(bounded); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
 	}
 	return nil

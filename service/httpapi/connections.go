@@ -1,0 +1,113 @@
+package httpapi
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// Closing a connection on which the client still sends makes TCP tell it of a reset,
+	// and with that drop the answer that it has not read. So we stop sending, and for a
+	// while throw away what comes.
+	lingerTime  = 2 * time.Second
+	lingerBytes = 8 << 20
+	// maxTurnedAway is how many that are one too many are told so at the same time; the
+	// others are just closed.
+	maxTurnedAway = 64
+)
+
+// listener counts connections, and turns away those that are too many.
+type listener struct {
+	net.Listener
+	server  *Server
+	open    atomic.Int64
+	turned  chan struct{} // holds one for each that is being turned away
+	turning sync.WaitGroup
+}
+
+func (s *Server) bounded(l net.Listener) *listener {
+	return &listener{Listener: l, server: s, turned: make(chan struct{}, maxTurnedAway)}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		accepted, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{Conn: accepted, open: &l.open}
+		if l.open.Add(1) <= int64(l.server.cfg.Settings.MaxConnections) {
+			return c, nil
+		}
+		select {
+		case l.turned <- struct{}{}:
+			l.turning.Go(func() {
+				l.server.turnAway(c)
+				<-l.turned
+			})
+		default:
+			_ = c.Close() // nobody is left to tell
+		}
+	}
+}
+
+// turnAway answers whatever comes first on a connection. Clients do not expect an answer
+// before they have asked.
+func (s *Server) turnAway(c *conn) {
+	defer c.Close()
+	var some [1]byte
+	if err := c.SetDeadline(time.Now().Add(lingerTime)); err != nil {
+		return
+	}
+	if _, err := c.Read(some[:]); err != nil {
+		return
+	}
+	var fctx fasthttp.RequestCtx
+	fctx.Init2(c, nil, true)
+	s.refuse(&fctx, newProblem(http.StatusServiceUnavailable, "there are too many connections"))
+	_, _ = fctx.Response.WriteTo(c) // it may have gone
+}
+
+// refuse answers what must not reach the routes, and ends its connection.
+func (s *Server) refuse(fctx *fasthttp.RequestCtx, p *problem) {
+	c := s.app.AcquireCtx(fctx)
+	defer s.app.ReleaseCtx(c)
+	_ = s.refused(c, p) // always nil
+	fctx.SetConnectionClose()
+}
+
+// linger has the connection of a request that is not read to its end closed so that the
+// answer arrives.
+func linger(c *fiber.Ctx) {
+	if c, ok := c.Context().Conn().(*conn); ok {
+		c.lingers.Store(true)
+	}
+}
+
+// conn is a connection that is counted while it is open.
+type conn struct {
+	net.Conn
+	open    *atomic.Int64
+	closed  atomic.Bool
+	lingers atomic.Bool
+}
+
+func (c *conn) Close() error {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.lingers.CompareAndSwap(true, false) {
+		// What goes wrong here is what the client does; it is closed in any case.
+		_ = tcp.CloseWrite()
+		_ = tcp.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, tcp, lingerBytes)
+	}
+	if c.closed.CompareAndSwap(false, true) {
+		c.open.Add(-1)
+	}
+	return c.Conn.Close()
+}
