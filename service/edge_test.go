@@ -44,7 +44,7 @@ func serveWithKeys(t *testing.T, k httpapi.Keys, e env) instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httpapi.New(httpapi.Config{Tasks: db.Tasks(), Ready: db.Ready, Keys: k, Settings: cfg.http, Log: log})
+	server := httpapi.New(httpapi.Config{Tasks: db.Tasks(), Ready: db.Ready, Keys: k, Settings: cfg.http, Build: running(), Log: log})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	i := instance{url: "http://" + listener.Addr().String(), log: out}
@@ -60,7 +60,7 @@ func serveWithKeys(t *testing.T, k httpapi.Keys, e env) instance {
 }
 
 func TestAPIKeys(t *testing.T) {
-	const key = "k3y-of-a-client"
+	const key = theKey
 	api := serveWithKeys(t, keys{valid: key}, env{})
 	const challenge, again = `Bearer realm="todo"`, `Bearer realm="todo", error="invalid_token"`
 	for _, tc := range []struct{ authorization, challenge string }{

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -57,9 +60,12 @@ func (c contract) send(t *testing.T, method, path, body string, h header) respon
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	options := &openapi3filter.Options{IncludeResponseStatus: true}
+	if c.api.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.api.key)
+	}
+	options := &openapi3filter.Options{IncludeResponseStatus: true, AuthenticationFunc: authenticate}
 	request := &openapi3filter.RequestValidationInput{Request: req, Route: route, PathParams: parameters, Options: options}
-	if err := openapi3filter.ValidateRequest(t.Context(), request); (err == nil) != (r.status < 400) && r.status != 404 && r.status != 412 && r.status != 422 && r.status != 406 {
+	if err := openapi3filter.ValidateRequest(t.Context(), request); (err == nil) != (r.status < 400) && r.status != 404 && r.status != 412 && r.status != 422 && r.status != 406 && r.status != 413 && r.status != 429 {
 		t.Errorf("%s %s %s: %d, but the document says of the request: %v", method, path, body, r.status, err)
 	}
 	if err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
@@ -79,8 +85,32 @@ func (c contract) send(t *testing.T, method, path, body string, h header) respon
 	return r
 }
 
+// theKey is what the service of a test takes.
+const theKey = "k3y-of-a-client"
+
+// authenticate does what the document says of keys.
+func authenticate(_ context.Context, in *openapi3filter.AuthenticationInput) error {
+	if s := in.SecurityScheme; s.Type != "http" || s.Scheme != "bearer" {
+		return fmt.Errorf("scheme %s %s", s.Type, s.Scheme)
+	}
+	if in.RequestValidationInput.Request.Header.Get("Authorization") != "Bearer "+theKey {
+		return errors.New("no valid key")
+	}
+	return nil
+}
+
 func TestEveryExampleDoesWhatTheDocumentSays(t *testing.T) {
-	c := contractOf(t, serve(t, env{envDatabaseURL: postgrestest.Database(t)}))
+	t.Run("open", func(t *testing.T) { sendExamples(t, serve(t, env{envDatabaseURL: postgrestest.Database(t)})) })
+	t.Run("with keys and a limit", func(t *testing.T) {
+		api := serveWithKeys(t, keys{valid: theKey}, env{envRateLimit: "1000"})
+		api.key = theKey
+		sendExamples(t, api)
+	})
+}
+
+func sendExamples(t *testing.T, api instance) {
+	t.Helper()
+	c := contractOf(t, api)
 	sent := 0
 	for path, item := range c.doc.Paths.Map() {
 		for method, operation := range item.Operations() {
@@ -140,6 +170,7 @@ func TestRefusalsAreAsTheDocumentSays(t *testing.T) {
 		{"GET", tasks + "/1", "", nil, 400},
 		{"GET", none, "", nil, 404},
 		{"GET", one, "", header{"If-None-Match": "*"}, 304},
+		{"POST", tasks, `{"title":"x"}` + strings.Repeat(" ", 64<<10), nil, 413},
 		{"PUT", one, `{"title":"x"}`, nil, 400},
 		{"PUT", one, `{"title":"x","completed":true}`, header{"If-Match": `"x"`}, 412},
 		{"PUT", none, `{"title":"x","completed":true}`, nil, 404},
@@ -151,6 +182,57 @@ func TestRefusalsAreAsTheDocumentSays(t *testing.T) {
 	} {
 		if r := c.send(t, tc.method, tc.path, tc.body, tc.header); r.status != tc.status {
 			t.Errorf("%s %s %s: %d %s, want %d", tc.method, tc.path, tc.body, r.status, r.body, tc.status)
+		}
+	}
+}
+
+func TestRefusalsOfWhoMayNotAskAreAsTheDocumentSays(t *testing.T) {
+	api := serveWithKeys(t, keys{valid: theKey}, env{envRateLimit: "1"})
+	stranger := contractOf(t, api)
+	api.key = theKey
+	c := contractOf(t, api)
+	one := api.create(t, "x", false)
+	for _, request := range []struct{ method, path, body string }{
+		{"GET", tasks, ""}, {"POST", tasks, `{"title":"x"}`}, {"GET", one, ""}, {"PUT", one, `{"title":"x","completed":true}`}, {"PATCH", one, `{}`}, {"DELETE", one, ""},
+	} {
+		if r := stranger.send(t, request.method, request.path, request.body, nil); r.status != 401 {
+			t.Errorf("%s %s without a key: %d", request.method, request.path, r.status)
+		}
+	}
+	for {
+		if r := c.send(t, "GET", tasks, "", nil); r.status == 429 {
+			break
+		}
+	}
+}
+
+func TestTheDocumentIsThatOfThisService(t *testing.T) {
+	for name, tc := range map[string]struct {
+		api           instance
+		keys, limited bool
+	}{
+		"open":    {serve(t, env{envDatabaseURL: postgrestest.Database(t)}), false, false},
+		"limited": {serve(t, env{envDatabaseURL: postgrestest.Database(t), envRateLimit: "100"}), false, true},
+		"keys":    {serveWithKeys(t, keys{valid: theKey}, env{}), true, false},
+		"both":    {serveWithKeys(t, keys{valid: theKey}, env{envRateLimit: "100"}), true, true},
+	} {
+		doc := contractOf(t, tc.api).doc
+		if scheme := doc.Components.SecuritySchemes["bearerAuth"]; (scheme != nil) != tc.keys {
+			t.Errorf("%s: scheme %v", name, scheme)
+		}
+		for path, item := range doc.Paths.Map() {
+			guarded := strings.HasPrefix(path, "/api/")
+			for method, o := range item.Operations() {
+				if got := o.Responses.Status(401) != nil; got != (guarded && tc.keys) {
+					t.Errorf("%s: %s %s documents 401: %t", name, method, path, got)
+				}
+				if got := o.Security != nil; got != (guarded && tc.keys) {
+					t.Errorf("%s: %s %s needs a key: %t", name, method, path, got)
+				}
+				if got := o.Responses.Status(429) != nil; got != (guarded && tc.limited) {
+					t.Errorf("%s: %s %s documents 429: %t", name, method, path, got)
+				}
+			}
 		}
 	}
 }
@@ -168,5 +250,10 @@ func TestDocsNeedNothingFromElsewhere(t *testing.T) {
 	}
 	if !strings.Contains(r.body, `fetch("/openapi.json")`) {
 		t.Error("the page does not read the document")
+	}
+	for _, storage := range []string{"localStorage", "sessionStorage", "indexedDB", "cookie"} {
+		if strings.Contains(r.body, storage) {
+			t.Errorf("the page keeps a key in %s", storage)
+		}
 	}
 }

@@ -33,6 +33,7 @@ func (e env) unlimited() {
 type instance struct {
 	url string
 	log *lines
+	key string // presented with each request, if there is one
 }
 
 // serve runs the service in this process, where the race detector sees it, until
@@ -99,6 +100,9 @@ func (i instance) try(ctx context.Context, method, path, body string, h header) 
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if i.key != "" {
+		req.Header.Set("Authorization", "Bearer "+i.key)
 	}
 	for k, v := range h {
 		req.Header.Set(k, v)
