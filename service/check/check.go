@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,17 +27,31 @@ const (
 	cleanTimeout = time.Minute
 	// cleanPages bounds the look for tasks whose answer was lost.
 	cleanPages = 3
+	// maxWait is for a request that the service puts off with 429.
+	maxWait = time.Minute
 )
 
 // Report is told of each rule, in order; err is nil when it holds.
 type Report func(rule string, err error)
 
-// Run verifies the contract at the base URL. Its error says how many rules do not
-// hold, or that something is left behind.
+// Run is RunWithKey for a service that is open to all.
 func Run(ctx context.Context, client *http.Client, baseURL string, report Report) error {
+	return RunWithKey(ctx, client, baseURL, "", report)
+}
+
+// RunWithKey verifies the contract at the base URL, and presents the API key. Its error
+// says how many rules do not hold, or that something is left behind, or that the service
+// wants another key.
+func RunWithKey(ctx context.Context, client *http.Client, baseURL, key string, report Report) error {
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	s := &session{client: &own, base: strings.TrimRight(baseURL, "/"), mark: "check " + rand.Text(), made: map[string]bool{}}
+	s := &session{client: &own, base: strings.TrimRight(baseURL, "/"), key: key, mark: "check " + rand.Text(), made: map[string]bool{}}
+	if a, err := s.send(ctx, http.MethodGet, tasks+"?limit=1", ""); err == nil && a.status == http.StatusUnauthorized {
+		if key == "" {
+			return errors.New("the service wants an API key")
+		}
+		return errors.New("the service does not take this API key")
+	}
 	failed := 0
 	for _, r := range rules {
 		p := &probe{session: s, ctx: ctx}
@@ -63,10 +78,12 @@ func Run(ctx context.Context, client *http.Client, baseURL string, report Report
 type session struct {
 	client *http.Client
 	base   string
+	key    string
 	mark   string // in each title
 
-	mu   sync.Mutex
-	made map[string]bool // paths of tasks that may still be there
+	mu     sync.Mutex
+	made   map[string]bool // paths of tasks that may still be there
+	putOff []answer        // were 429, until the request was sent again
 }
 
 // probe is one rule at work.
@@ -140,7 +157,7 @@ func (p *probe) problem(a answer, id string) {
 	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
 		p.failf("%v: Content-Type is %q", a, got)
 	}
-	if o["title"] != http.StatusText(a.status) || o["status"] != float64(a.status) || o["request_id"] != id || a.text("detail") == "" || a.text("code") == "" {
+	if o["type"] != "about:blank" || o["title"] != http.StatusText(a.status) || o["status"] != float64(a.status) || o["request_id"] != id || a.text("detail") == "" || a.text("code") == "" {
 		p.failf("%v: not a whole problem with the request's id %s", a, id)
 	}
 	if a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") == "" {
@@ -167,8 +184,34 @@ func (p *probe) refused(status int, code string, a answer) {
 	}
 }
 
-// send sends one request, and remembers what it makes and removes.
+// send sends one request, again and again while the service puts it off, and remembers
+// what it makes and removes.
 func (s *session) send(ctx context.Context, method, path, body string, header ...string) (answer, error) {
+	for waited := time.Duration(0); ; {
+		a, err := s.sendOnce(ctx, method, path, body, header...)
+		after, ok := a.retryAfter()
+		waited += after
+		if err != nil || a.status != http.StatusTooManyRequests || !ok || waited > maxWait {
+			return a, err
+		}
+		s.mu.Lock()
+		s.putOff = append(s.putOff, a)
+		s.mu.Unlock()
+		select {
+		case <-time.After(after):
+		case <-ctx.Done():
+			return a, ctx.Err()
+		}
+	}
+}
+
+// retryAfter is what a well-formed header Retry-After says in seconds, at least one.
+func (a answer) retryAfter() (time.Duration, bool) {
+	n, err := strconv.ParseUint(a.header.Get("Retry-After"), 10, 16)
+	return time.Duration(n) * time.Second, err == nil && n > 0
+}
+
+func (s *session) sendOnce(ctx context.Context, method, path, body string, header ...string) (answer, error) {
 	a := answer{request: method + " " + path}
 	if body != "" {
 		a.request += fmt.Sprintf(" %.100s", body)
@@ -186,9 +229,18 @@ func (s *session) send(ctx context.Context, method, path, body string, header ..
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if s.key != "" {
+		req.Header.Set("Authorization", "Bearer "+s.key)
+	}
 	for pair := range slices.Chunk(header, 2) {
-		req.Header.Set(pair[0], pair[1])
-		a.request += fmt.Sprintf(" [%s: %.60s]", pair[0], pair[1])
+		if req.Header.Set(pair[0], pair[1]); pair[1] == "" {
+			req.Header.Del(pair[0])
+		}
+		shown := pair[1]
+		if s.key != "" {
+			shown = strings.ReplaceAll(shown, s.key, "…")
+		}
+		a.request += fmt.Sprintf(" [%s: %.60s]", pair[0], shown)
 	}
 	res, err := s.client.Do(req)
 	if err != nil {

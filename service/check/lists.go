@@ -1,8 +1,11 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,6 +21,9 @@ func (p *probe) walk(list string, wanted []string, between func()) (seen []strin
 		a := p.want(200, p.do(get, next, ""))
 		page := a.list()
 		next = a.next()
+		if limit := pageSize(list); len(page) > limit || next != "" && len(page) != limit {
+			p.failf("%v: %d tasks on a page of %d", a, len(page), limit)
+		}
 		if a.header.Get("Link") != "" && next == "" || next != "" && (!strings.HasPrefix(next, tasks+"?") || len(page) == 0) {
 			p.failf("%v: Link is %s", a, a.header.Get("Link"))
 			return seen
@@ -31,9 +37,39 @@ func (p *probe) walk(list string, wanted []string, between func()) (seen []strin
 		if between != nil {
 			between()
 			between = nil
+			p.sameTwice(next)
 		}
 	}
 	return seen
+}
+
+// pageSize is the limit in the query of a list, or the default.
+func pageSize(list string) int {
+	u, err := url.Parse(list)
+	if err != nil { // is one of ours
+		panic(err)
+	}
+	n, err := strconv.Atoi(cmp.Or(u.Query().Get("limit"), "100"))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// sameTwice reads a page twice: a cursor may be used again. Tasks of others may change
+// meanwhile, so only ours are compared.
+func (p *probe) sameTwice(page string) {
+	var ours [2][]listed
+	for i := range ours {
+		for _, t := range p.want(200, p.do(get, page, "")).list() {
+			if strings.HasPrefix(t.Title, p.mark+" ") {
+				ours[i] = append(ours[i], t)
+			}
+		}
+	}
+	if !slices.Equal(ours[0], ours[1]) {
+		p.failf("GET %s: %v, and again %v", page, ours[0], ours[1])
+	}
 }
 
 // several makes tasks and gives their titles, newest first, and their paths.
@@ -60,6 +96,10 @@ func lists(p *probe) {
 	if !strings.Contains(a.next(), "limit=2") || !strings.HasPrefix(a.body, "[") || a.header.Get(contentType) != "application/json" {
 		p.failf("%v: Link %s, %s", a, a.header.Get("Link"), a.header.Get(contentType))
 	}
+	// A list has no version, so a condition on it means nothing.
+	if a := p.want(200, p.do(get, tasks+"?limit=1", "", ifNoneMatch, "*")); a.header.Get("Cache-Control") != "no-store" || a.header.Get("ETag") != "" {
+		p.failf("%v: Cache-Control %s, ETag %s", a, a.header.Get("Cache-Control"), a.header.Get("ETag"))
+	}
 }
 
 func pages(p *probe) {
@@ -80,6 +120,9 @@ func filters(p *probe) {
 		want := []string{titles[first], titles[first+2], titles[first+4]}
 		if seen := p.walk(tasks+"?limit=2&completed="+completed, want, nil); !slices.Equal(seen, want) {
 			p.failf("completed=%s: %v, want %v", completed, seen, want)
+		}
+		if next := p.do(get, tasks+"?limit=2&completed="+completed, "").next(); !strings.Contains(next, "completed="+completed) || !strings.Contains(next, "limit=2") {
+			p.failf("the page of completed=%s leads to %s", completed, next)
 		}
 		a := p.do(get, tasks+"?completed="+completed, "")
 		for _, t := range a.list() {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,8 +23,12 @@ func heads(p *probe) {
 				p.failf("%v: %s is %q, of GET %q", a, name, a.header.Get(name), of.header.Get(name))
 			}
 		}
+		if length := a.header.Get("Content-Length"); path != tasks && length != "" && length != strconv.Itoa(len(of.body)) { // others may write tasks
+			p.failf("%v: Content-Length is %s, of GET %d", a, length, len(of.body))
+		}
 	}
 	p.want(404, p.do(head, tasks+"/"+nobody, ""))
+	p.want(400, p.do(head, tasks+"?limit=0", ""))
 }
 
 func methods(p *probe) {
@@ -57,6 +62,12 @@ func slashes(p *probe) {
 	}
 	a := p.want(201, p.do(post, tasks+"/", body(p.title("slash"), false)))
 	p.want(200, p.do(put, a.path()+"/", body(p.title("slash"), true)))
+	p.want(200, p.do(patch, a.path()+"/", `{"completed":false}`))
+	p.want(200, p.do(head, a.path()+"/", ""))
+	p.want(204, p.do(options, a.path()+"/", ""))
+	p.want(200, p.do(get, tasks+"/?limit=1", ""))
+	p.want(204, p.do(remove, a.path()+"/", ""))
+	p.refused(404, "task_not_found", p.do(get, a.path(), ""))
 }
 
 func accepts(p *probe) {
@@ -67,6 +78,13 @@ func accepts(p *probe) {
 		for _, accept := range []string{"text/html", "application/xml, text/*;q=0.9", "application/json;q=0"} {
 			p.refused(406, "not_acceptable", p.do(get, path, "", "Accept", accept))
 		}
+	}
+	a := p.create("acceptable", false)
+	for method, b := range map[string]string{get: "", put: body(p.title("unacceptable"), true), patch: `{"completed":true}`} {
+		p.refused(406, "not_acceptable", p.do(method, a.path(), b, "Accept", "text/html"))
+	}
+	if now := p.do(get, a.path(), ""); now.body != a.body {
+		p.failf("%v after requests that were not acceptable, before it %v", now, a)
 	}
 	p.refused(406, "not_acceptable", p.do(post, tasks, body(p.title("unacceptable"), false), "Accept", "text/html"))
 	p.want(200, p.do(get, "/", "", "Accept", "text/html"))
@@ -80,8 +98,10 @@ func unknownPath(p *probe) {
 
 func requestIDs(p *probe) {
 	const name, id = "X-Request-Id", "Root=1-67891233-abcdef012345678912345678"
-	if a := p.do(get, "/version", "", name, id); a.header.Get(name) != id {
-		p.failf("%v: answered with %q", a, a.header.Get(name))
+	for _, path := range []string{"/version", tasks + "?limit=1", tasks + "?limit=0", tasks + "/" + nobody, "/nothing"} {
+		if a := p.do(get, path, "", name, id); a.header.Get(name) != id {
+			p.failf("%v: answered with %q", a, a.header.Get(name))
+		}
 	}
 	for _, bad := range []string{"with space", strings.Repeat("x", 129)} {
 		if a := p.do(get, "/version", "", name, bad); a.header.Get(name) == bad {

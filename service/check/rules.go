@@ -43,7 +43,7 @@ var rules = []rule{
 	{"a title is trimmed, and has 1 to 500 characters", titles},
 	{"a malformed or unsuitable body is refused with 400", refusesBodies},
 	{"another media type, charset or coding is refused with 415", refusesMedia},
-	{"a body over 64 KiB is refused with 413", refusesLarge},
+	{"a body over the limit is refused with 413", refusesLarge},
 	{"GET reads a task, in either case of its id", reads},
 	{"an unknown id is 404, a malformed one 400", refusesIDs},
 	{"PUT writes both fields", replaces},
@@ -65,6 +65,10 @@ var rules = []rule{
 	{"Accept without JSON is 406", accepts},
 	{"an unknown path is 404", unknownPath},
 	{"the client's request id is kept", requestIDs},
+	{"every answer has the security headers", securityHeaders},
+	{"a page of another origin may use all of the API, or nothing", crossOrigin},
+	{"without a valid API key the API is 401, if it wants one", needsKey},
+	{"the limit of the rate is told ahead, and 429 says when to come again", rateLimit},
 }
 
 func alive(p *probe) {
@@ -145,7 +149,7 @@ func creates(p *probe) {
 		if a.path() != tasks+"/"+a.text("id") || a.text("created_at") != a.text("updated_at") {
 			p.failf("%v, Location %s", a, a.header.Get("Location"))
 		}
-		if found := p.do(get, a.path(), ""); found.body != a.body || found.header.Get("ETag") != a.header.Get("ETag") {
+		if found := p.do(get, a.path(), ""); found.body != a.body || found.header.Get("Cache-Control") != "no-cache" || found.header.Get("ETag") != a.header.Get("ETag") {
 			p.failf("%v after %v", found, a)
 		}
 	}
@@ -169,6 +173,7 @@ func refusesBodies(p *probe) {
 		{`{"title":`, "malformed_body"}, {`[]`, "malformed_body"}, {`null`, "malformed_body"}, {`"x"`, "malformed_body"},
 		{`{"title":` + title + `,}`, "malformed_body"}, {`{"title":` + title + `}{}`, "malformed_body"}, {`{"title":` + title + `}]`, "malformed_body"},
 		{"{\"title\":\"" + p.mark + "\xff\"}", "malformed_body"}, {strings.Repeat(`{"title":`, 1000), "malformed_body"},
+		{`{"title":` + strings.Repeat("[", 30_000), "malformed_body"}, {`{"title":` + strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000) + "}", "malformed_body"},
 		{`{}`, "invalid"}, {`{"title":null}`, "invalid"}, {`{"title":1}`, "invalid"}, {`{"title":` + title + `,"completed":"true"}`, "invalid"},
 		{`{"title":` + title + `,"completed":null}`, "invalid"}, {`{"title":` + title + `,"title":` + title + `}`, "invalid"},
 		{`{"title":` + title + `,"Completed":true}`, "invalid"}, {`{"title":` + title + `,"id":"` + nobody + `"}`, "invalid"},
@@ -178,6 +183,11 @@ func refusesBodies(p *probe) {
 	}
 	for _, b := range []string{`{"title":` + title + `}`, `{"completed":true}`, `{}`, body("", true)} {
 		p.refused(400, "invalid", p.do(put, a.path(), b))
+	}
+	for _, method := range []string{put, patch} {
+		for _, b := range []string{`{"title":`, `[]`, body("refused", true) + `{}`, "{\"title\":\"\xff\"}", strings.Repeat(`{"title":`, 1000)} {
+			p.refused(400, "malformed_body", p.do(method, a.path(), b))
+		}
 	}
 	invalid := p.do(put, a.path(), `{"title":5,"done":true}`)
 	if fields, _ := invalid.object()["errors"].([]any); len(fields) != 3 {
@@ -192,12 +202,20 @@ func refusesMedia(p *probe) {
 	for _, media := range []string{"text/plain", "application/x-www-form-urlencoded", "application/merge-patch+json", "application/json; charset=latin1"} {
 		p.refused(415, "unsupported_media_type", p.do(post, tasks, b, contentType, media))
 	}
+	for _, method := range []string{put, patch} {
+		p.refused(415, "unsupported_media_type", p.do(method, tasks+"/"+nobody, b, contentType, "text/plain"))
+	}
 	p.refused(415, "unsupported_media_type", p.do(post, tasks, b, "Content-Encoding", "gzip"))
 	p.want(201, p.do(post, tasks, b, contentType, `Application/JSON; charset="UTF-8"`))
 }
 
 func refusesLarge(p *probe) {
-	p.refused(413, "body_too_large", p.do(post, tasks, body(p.title(strings.Repeat("x", 64<<10)), false)))
+	const most = 1 << 20 // that the service can be told to take
+	b := body(p.title(strings.Repeat("x", most)), false)
+	p.refused(413, "body_too_large", p.do(post, tasks, b))
+	for _, method := range []string{put, patch} {
+		p.refused(413, "body_too_large", p.do(method, tasks+"/"+nobody, b))
+	}
 }
 
 func reads(p *probe) {
@@ -351,6 +369,7 @@ func repeats(p *probe) {
 	key, b := fmt.Sprintf("%q", strings.ReplaceAll(p.title("repeat"), " ", "-")), body(p.title("repeated"), false)
 	first := p.want(201, p.do(post, tasks, b, onceKey, key))
 	p.same(first, p.do(post, tasks, b, onceKey, key))
+	p.same(first, p.do(post, tasks, b, onceKey, strings.Trim(key, `"`))) // as many clients send it
 	p.do(put, first.path(), body(p.title("changed"), true))
 	p.same(first, p.do(post, tasks, b, onceKey, key))
 	p.refused(422, "idempotency_key_reused", p.do(post, tasks, body(p.title("other"), false), onceKey, key))
