@@ -55,9 +55,11 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	out := &lineWriter{out: stdout}
 	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.logLevel}))
 	if cfg.secretName != "" {
-		if cfg.database.Logins, err = credentials.NewSecretsManager(cfg.secretName, cfg.region, getenv); err != nil {
+		secrets, err := credentials.NewSecretsManager(cfg.region, getenv, log)
+		if err != nil {
 			return fmt.Errorf("configuration: %w", err)
 		}
+		cfg.database.Logins = credentials.NewLogins(secrets, cfg.secretName)
 	}
 	keys, err := openKeys(cfg)
 	if err != nil {

@@ -1,29 +1,28 @@
 // Package credentials tells as whom to log in to the database, now: a password
-// that Secrets Manager rotates is never read only once.
+// that Secrets Manager rotates is never read only once. It tells which API keys
+// clients may present in the same way.
+//
+// While Secrets Manager is away, what was read before is served on; who is asked with
+// it, the database, decides whether it is still good.
 package credentials
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
 const (
 	// cacheFor is short against the days between rotations and long against the
 	// life of a burst of new connections.
 	cacheFor = 5 * time.Minute
-	// callTimeout bounds one HTTP exchange, fetchTimeout all tries of one fetch.
-	callTimeout  = 5 * time.Second
-	fetchTimeout = 15 * time.Second
+	// During a rotation the database refuses the old password a moment before the
+	// secret has the new one: it is asked for that often, with that pause.
+	rotationTries = 8
+	rotationPause = 500 * time.Millisecond
 )
 
 // Login is what a secret holds. A secret that RDS manages holds only Username and
@@ -36,97 +35,55 @@ type Login struct {
 	Database string
 }
 
-// SecretsManager reads a login from AWS Secrets Manager. It is safe for use by
-// many goroutines, which share one call at a time.
-type SecretsManager struct {
+// Logins gives the login that a secret holds. It is safe for use by many goroutines,
+// which share one call at a time.
+type Logins struct {
+	secrets  *SecretsManager
 	secretID string
-	client   *secretsmanager.Client
-
-	mu      sync.Mutex
-	login   Login
-	expires time.Time // of login; zero when there is none
-	running *fetch    // nil when no call is under way
+	login    *cached[Login]
+	rejected atomic.Pointer[Secret] // the last, until the secret was read again
 }
 
-type fetch struct {
-	done  chan struct{} // closed when login and err are set
-	login Login
-	err   error
+// NewLogins reads the secret of that name or ARN. It makes no call yet.
+func NewLogins(secrets *SecretsManager, secretID string) *Logins {
+	l := &Logins{secrets: secrets, secretID: secretID}
+	l.login = share(secrets, "secret "+secretID, l.read)
+	return l
 }
 
-// NewSecretsManager reads the secret of that name or ARN. It makes no call yet.
-// getenv gives the AWS SDK's standard variables for endpoints and credentials.
-func NewSecretsManager(secretID, region string, getenv func(string) string) (*SecretsManager, error) {
-	client := &http.Client{Timeout: callTimeout}
-	identity, err := awsIdentity(getenv, client)
-	if err != nil {
-		return nil, err
-	}
-	options := secretsmanager.Options{Region: region, Credentials: identity, HTTPClient: client}
-	if endpoint := cmp.Or(getenv(envSecretsEndpoint), getenv(envEndpoint)); endpoint != "" {
-		options.BaseEndpoint = aws.String(endpoint)
-	}
-	return &SecretsManager{secretID: secretID, client: secretsmanager.New(options)}, nil
-}
-
-// Login gives the login, from memory when it was read within the last minutes.
-// A call that is under way goes on for the others when ctx ends.
-func (s *SecretsManager) Login(ctx context.Context) (Login, error) {
-	s.mu.Lock()
-	if time.Now().Before(s.expires) {
-		defer s.mu.Unlock()
-		return s.login, nil
-	}
-	f := s.running
-	if f == nil {
-		f = &fetch{done: make(chan struct{})}
-		s.running = f
-		go s.run(f)
-	}
-	s.mu.Unlock()
-
-	select {
-	case <-f.done:
-		return f.login, f.err
-	case <-ctx.Done():
-		return Login{}, fmt.Errorf("wait for secret %s: %w", s.secretID, ctx.Err())
-	}
-}
+// Login gives the login, from memory when there is one; when that was read minutes
+// ago, it is read again in the background. A read that is under way goes on for the
+// others when ctx ends.
+func (l *Logins) Login(ctx context.Context) (Login, error) { return l.login.get(ctx) }
 
 // Reject drops the password that the database refused, so that the next Login
 // asks anew. A password that was replaced meanwhile stays.
-func (s *SecretsManager) Reject(password Secret) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.login.Password == password {
-		s.login, s.expires = Login{}, time.Time{}
-	}
+func (l *Logins) Reject(password Secret) {
+	l.login.drop(func(known Login) bool {
+		if known.Password != password {
+			return false
+		}
+		l.rejected.Store(&password)
+		return true
+	})
 }
 
-func (s *SecretsManager) run(f *fetch) {
-	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
-	defer cancel()
-	f.login, f.err = s.read(ctx)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f.err == nil {
-		s.login, s.expires = f.login, time.Now().Add(cacheFor)
+func (l *Logins) read(ctx context.Context) (reading[Login], error) {
+	for try := 1; ; try++ {
+		text, err := l.secrets.text(ctx, l.secretID)
+		if err != nil {
+			return reading[Login]{}, err
+		}
+		login, err := parse(text)
+		if err != nil {
+			return reading[Login]{}, err
+		}
+		rejected := l.rejected.Load()
+		if rejected == nil || *rejected != login.Password || try == rotationTries || pause(ctx, rotationPause) != nil {
+			l.rejected.CompareAndSwap(rejected, nil)
+			return reading[Login]{value: login, renewAt: l.secrets.now().Add(cacheFor)}, nil
+		}
 	}
-	s.running = nil
-	close(f.done)
-}
-
-func (s *SecretsManager) read(ctx context.Context) (Login, error) {
-	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &s.secretID})
-	if err != nil {
-		return Login{}, fmt.Errorf("read secret %s: %w", s.secretID, err)
-	}
-	login, err := parse(aws.ToString(out.SecretString))
-	if err != nil {
-		return Login{}, fmt.Errorf("read secret %s: %w", s.secretID, err)
-	}
-	return login, nil
 }
 
 // parse reads the JSON that RDS and CDK write. Its errors never quote the secret,

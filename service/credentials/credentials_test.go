@@ -3,12 +3,10 @@ package credentials_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,77 +15,7 @@ import (
 
 	"example.com/todo/service/credentials"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// aws serves the container's credentials and one secret, and counts the reads.
-type aws struct {
-	*httptest.Server
-	mu     sync.Mutex
-	secret string
-	status int
-	reads  []map[string]string // the bodies of GetSecretValue
-	signed string              // Authorization of the last read
-	asked  string              // Authorization of the last credentials request
-	block  chan struct{}       // reads wait for it to be closed when not nil
-}
-
-func startAWS(t *testing.T, secret string) *aws {
-	a := &aws{secret: secret, status: http.StatusOK}
-	a.Server = httptest.NewServer(a)
-	t.Cleanup(func() {
-		a.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	})
-	return a
-}
-
-func (a *aws) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/credentials" {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.asked = r.Header.Get("Authorization")
-		fmt.Fprint(w, `{"AccessKeyId":"AKIDROLE","SecretAccessKey":"k","Token":"t","Expiration":"2100-01-01T00:00:00Z"}`)
-		return
-	}
-	if a.block != nil {
-		<-a.block
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var body map[string]string
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue" {
-		http.Error(w, "not GetSecretValue", http.StatusBadRequest)
-		return
-	}
-	a.reads = append(a.reads, body)
-	a.signed = r.Header.Get("Authorization")
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	w.WriteHeader(a.status)
-	if a.status != http.StatusOK {
-		fmt.Fprint(w, `{"__type":"ResourceNotFoundException","Message":"no such secret"}`)
-		return
-	}
-	_ = json.NewEncoder(w).Encode(map[string]string{"SecretString": a.secret})
-}
-
-func (a *aws) source(t *testing.T, more map[string]string) *credentials.SecretsManager {
-	t.Helper()
-	env := map[string]string{
-		"AWS_ENDPOINT_URL_SECRETS_MANAGER":   a.URL,
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI": a.URL + "/credentials",
-	}
-	for k, v := range more {
-		env[k] = v
-	}
-	s, err := credentials.NewSecretsManager("db-secret", "eu-west-1", func(k string) string { return env[k] })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func TestLoginIsReadOnceAndSignedByTheContainersRole(t *testing.T) {
 	a := startAWS(t, `{"username":"app","password":"one","host":"db","port":5433,"dbname":"todo","engine":"postgres"}`)
@@ -95,96 +23,90 @@ func TestLoginIsReadOnceAndSignedByTheContainersRole(t *testing.T) {
 	if err := os.WriteFile(token, []byte("from-file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := a.source(t, map[string]string{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": token})
+	l := credentials.NewLogins(a.client(t, map[string]string{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": token}), "db-secret")
 	want := credentials.Login{Username: "app", Password: "one", Host: "db", Port: 5433, Database: "todo"}
 	for range 3 {
-		if got, err := s.Login(t.Context()); err != nil || got != want {
+		if got, err := l.Login(t.Context()); err != nil || got != want {
 			t.Fatalf("got %+v, %v", got, err)
 		}
 	}
 	if diff := cmp.Diff([]map[string]string{{"SecretId": "db-secret"}}, a.reads); diff != "" {
 		t.Errorf("reads (-want +got):\n%s", diff)
 	}
-	if !strings.Contains(a.signed, "Credential=AKIDROLE/") || !strings.Contains(a.signed, "/eu-west-1/secretsmanager/aws4_request") {
-		t.Errorf("signed with %q", a.signed)
+	if a.token != "from-file" || a.roles != 1 {
+		t.Errorf("asked %d times for credentials, with token %q", a.roles, a.token)
 	}
-	if a.asked != "from-file" {
-		t.Errorf("asked for credentials with token %q", a.asked)
+}
+
+func TestKeysInTheEnvironmentComeFirst(t *testing.T) {
+	a := startAWS(t, `{"username":"app","password":"one"}`)
+	l := credentials.NewLogins(a.client(t, map[string]string{
+		"AWS_ACCESS_KEY_ID": a.key, "AWS_SECRET_ACCESS_KEY": secretOf(a.key), "AWS_SESSION_TOKEN": roleToken,
+	}), "db-secret")
+	if got := password(t, l); got != "one" || a.roles != 0 {
+		t.Errorf("got %q, asked %d times for credentials", got, a.roles)
 	}
 }
 
 func TestRejectAsksAnewOnlyForThePasswordInUse(t *testing.T) {
 	a := startAWS(t, `{"username":"app","password":"one"}`)
-	s := a.source(t, nil)
-	login := func() credentials.Secret {
-		t.Helper()
-		l, err := s.Login(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l.Password
+	l := a.logins(t)
+	password(t, l)
+	a.set(func() { a.secret = `{"username":"app","password":"two"}` })
+	l.Reject("older")
+	if got := password(t, l); got != "one" {
+		t.Errorf("got %q after another password was rejected", got)
 	}
-	login()
-	a.mu.Lock()
-	a.secret = `{"username":"app","password":"two"}`
-	a.mu.Unlock()
-	s.Reject("older")
-	if got := login(); got != "one" {
-		t.Errorf("got %q after another password was rejected", string(got))
+	l.Reject("one")
+	if got := password(t, l); got != "two" {
+		t.Errorf("got %q after a rejection", got)
 	}
-	s.Reject("one")
-	if got := login(); got != "two" {
-		t.Errorf("got %q after a rejection", string(got))
-	}
-	s.Reject("one") // late: a connection that began before
-	if got := login(); got != "two" || len(a.reads) != 2 {
-		t.Errorf("got %q after %d reads", string(got), len(a.reads))
+	l.Reject("one") // late: a connection that began before
+	if got := password(t, l); got != "two" || a.count() != 2 {
+		t.Errorf("got %q after %d reads", got, a.count())
 	}
 }
 
 func TestAStampedeMakesOneCall(t *testing.T) {
 	a := startAWS(t, `{"username":"app","password":"one"}`)
-	a.block = make(chan struct{})
-	s := a.source(t, nil)
+	open := make(chan struct{})
+	a.answer = func(w http.ResponseWriter, r *http.Request, secret string) {
+		<-open
+		respond(http.StatusOK, fmt.Sprintf(`{"SecretString":%q}`, secret))(w, r, secret)
+	}
+	l := a.logins(t)
 
 	impatient, cancel := context.WithCancel(t.Context())
 	first := make(chan error)
-	go func() { _, err := s.Login(impatient); first <- err }()
+	go func() { _, err := l.Login(impatient); first <- err }()
 	cancel()
-	if err := <-first; !errors.Is(err, context.Canceled) {
+	if err := <-first; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "db-secret") {
 		t.Errorf("got %v from a cancelled wait", err)
 	}
 
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if l, err := s.Login(t.Context()); err != nil || l.Password != "one" {
+			if l, err := l.Login(t.Context()); err != nil || l.Password != "one" {
 				t.Errorf("got %v, %v", l, err)
 			}
 		})
 	}
-	close(a.block)
+	close(open)
 	wg.Wait()
-	if len(a.reads) != 1 {
-		t.Errorf("%d reads", len(a.reads))
+	if a.count() != 1 {
+		t.Errorf("%d reads", a.count())
 	}
 }
 
-func TestWhatIsWrongIsSaidWithoutTheSecret(t *testing.T) {
-	for _, tc := range []struct {
-		name, secret string
-		status       int
-		want         string
-	}{
-		{"no such secret", "", http.StatusBadRequest, "ResourceNotFoundException"},
-		{"not JSON", "hunter2", http.StatusOK, "must be a JSON object"},
-		{"no password", `{"username":"hunter2"}`, http.StatusOK, "must hold username and password"},
-		{"bad port", `{"username":"a","password":"hunter2","port":70000}`, http.StatusOK, "port must be"},
+func TestWhatIsWrongWithASecretIsSaidWithoutIt(t *testing.T) {
+	for _, tc := range []struct{ name, secret, want string }{
+		{"not JSON", "hunter2", "must be a JSON object"},
+		{"no password", `{"username":"hunter2"}`, "must hold username and password"},
+		{"bad port", `{"username":"a","password":"hunter2","port":70000}`, "port must be"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			a := startAWS(t, tc.secret)
-			a.status = tc.status
-			_, err := a.source(t, nil).Login(t.Context())
+			_, err := startAWS(t, tc.secret).logins(t).Login(t.Context())
 			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "db-secret") || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v, want %s about db-secret", err, tc.want)
 			}
@@ -192,17 +114,36 @@ func TestWhatIsWrongIsSaidWithoutTheSecret(t *testing.T) {
 	}
 }
 
-func TestIdentityIsRefusedEarly(t *testing.T) {
+func TestConfigurationIsRefusedEarly(t *testing.T) {
 	for name, env := range map[string]map[string]string{
-		"none":         {},
-		"plain http":   {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/credentials"},
-		"not a scheme": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "ftp://localhost/credentials"},
+		"no keys":         {},
+		"plain http":      {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/credentials"},
+		"not a scheme":    {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "ftp://localhost/credentials"},
+		"endpoint no URL": {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "localhost:4566"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := credentials.NewSecretsManager("s", "eu-west-1", func(k string) string { return env[k] }); err == nil {
+			if _, err := credentials.NewSecretsManager("eu-west-1", func(k string) string { return env[k] }, slog.New(slog.DiscardHandler)); err == nil {
 				t.Error("accepted")
 			}
 		})
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	for _, tc := range []struct{ region, variable, value, want string }{
+		{"eu-west-1", "", "", "https://secretsmanager.eu-west-1.amazonaws.com/"},
+		{"cn-north-1", "", "", "https://secretsmanager.cn-north-1.amazonaws.com.cn/"},
+		{"eu-west-1", "AWS_ENDPOINT_URL", "http://localhost:4566", "http://localhost:4566/"},
+		{"eu-west-1", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com/", "https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com/"},
+	} {
+		env := map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", tc.variable: tc.value}
+		s, err := credentials.NewSecretsManager(tc.region, func(k string) string { return env[k] }, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Endpoint() != tc.want {
+			t.Errorf("%s with %s=%s: %s, want %s", tc.region, tc.variable, tc.value, s.Endpoint(), tc.want)
+		}
 	}
 }
 
