@@ -1,0 +1,120 @@
+// Package load drives a server as a number of impatient clients would: each has one connection, sends a request, checks
+// the answer, and sends the next. It measures what the answers take and counts every answer that is not right.
+//
+// It shares the machine with what it measures, so it spends as little as it can: requests are appended to buffers that
+// stay, of answers it reads what it must, and latencies are kept as they are and sorted when all is over.
+package load
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Scenarios.
+const (
+	List   = "list"   // the newest Limit tasks
+	Create = "create" // one task
+	Update = "update" // a random one of the tasks that are there, wholly
+	Read   = "read"   // a random one of the tasks that are there
+)
+
+// Limit is how many tasks a list has.
+const Limit = 50
+
+// Drain is what the last answers may take after the end.
+const Drain = 15 * time.Second
+
+// Config says what to send. Every field is required.
+type Config struct {
+	Addr        string // host:port
+	Scenario    string
+	Connections int
+	Warmup      time.Duration // sent first and not measured, though its errors count
+	Duration    time.Duration
+	IDs         []string // of tasks that are there; for a list at least Limit
+}
+
+// Result is what was seen.
+type Result struct {
+	// Answers are those that came, right, within the duration.
+	Answers int `json:"answers"`
+	// Latencies are of right answers to requests that were sent within the duration, also of those that came after it.
+	Latencies Latencies `json:"latencies"`
+	// Errors counts what went wrong by what it was, from the first connection to the last answer.
+	Errors map[string]int `json:"errors"`
+}
+
+// Latencies are percentiles: exact ones, no estimates.
+type Latencies struct {
+	P50 time.Duration `json:"p50"`
+	P99 time.Duration `json:"p99"`
+	Max time.Duration `json:"max"`
+}
+
+// Failed is how many errors there were.
+func (r Result) Failed() int {
+	n := 0
+	for _, count := range r.Errors {
+		n += count
+	}
+	return n
+}
+
+// Run connects, warms up, and measures. It calls begin and end when the measured time begins and ends. Its error is
+// about the configuration or a server that cannot be connected to; what goes wrong later is in the result.
+func Run(cfg Config, begin, end func()) (Result, error) {
+	workers := make([]*worker, cfg.Connections)
+	for i := range workers {
+		w, err := newWorker(cfg, i)
+		if err != nil {
+			return Result{}, err
+		}
+		defer w.close()
+		if err := w.connect(); err != nil {
+			return Result{}, fmt.Errorf("open connection %d of %d: %w", i+1, cfg.Connections, err)
+		}
+		workers[i] = w
+	}
+
+	first := time.Now().Add(cfg.Warmup)
+	last := first.Add(cfg.Duration)
+	defer time.AfterFunc(time.Until(first), begin).Stop()
+	ended := make(chan struct{})
+	time.AfterFunc(time.Until(last), func() { end(); close(ended) })
+	var running sync.WaitGroup
+	for _, w := range workers {
+		running.Go(func() { w.run(first, last) })
+	}
+	running.Wait()
+	<-ended
+	return merge(workers), nil
+}
+
+func merge(workers []*worker) Result {
+	r := Result{Errors: map[string]int{}}
+	var all []time.Duration
+	for _, w := range workers {
+		r.Answers += w.answers
+		all = append(all, w.latencies...)
+		for what, count := range w.errors {
+			r.Errors[what] += count
+		}
+	}
+	slices.Sort(all)
+	r.Latencies = Latencies{P50: percentile(all, 50), P99: percentile(all, 99), Max: percentile(all, 100)}
+	return r
+}
+
+// percentile gives the smallest value that p percent of the sorted values do not exceed; 0 when there are none.
+func percentile(sorted []time.Duration, p int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(0, (len(sorted)*p+99)/100-1)]
+}
+
+// Names gives the scenarios.
+func Names() []string { return slices.Sorted(maps.Keys(scenarios)) }

@@ -1,0 +1,87 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// What a process of its own says of its progress, a line each, before its result.
+const (
+	saidBegin = "begin"
+	saidEnd   = "end"
+)
+
+// memoryLimit is where the collector starts, which costs more than the memory does.
+const memoryLimit = 1 << 30
+
+// Measured is a result with what making the load took.
+type Measured struct {
+	Result
+	CPU time.Duration `json:"cpu"` // of the process, from its start to its end
+}
+
+// RunProcess runs the load in a process of its own, so that its memory and its scheduler are nobody else's. The command
+// must call [Serve] and nothing else.
+func RunProcess(ctx context.Context, command []string, cfg Config, begin, end func()) (Measured, error) {
+	input, err := json.Marshal(cfg)
+	if err != nil {
+		return Measured{}, fmt.Errorf("start the load: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	var said bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &said
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		return Measured{}, fmt.Errorf("start the load: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return Measured{}, fmt.Errorf("start the load: %w", err)
+	}
+	var result []byte
+	lines := bufio.NewScanner(output)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		switch lines.Text() {
+		case saidBegin:
+			begin()
+		case saidEnd:
+			end()
+		default:
+			result = bytes.Clone(lines.Bytes())
+		}
+	}
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
+		return Measured{}, fmt.Errorf("the load: %w %s", err, said.Bytes())
+	}
+	m := Measured{CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	if err := json.Unmarshal(result, &m.Result); err != nil {
+		return Measured{}, fmt.Errorf("read the load's result: %w", err)
+	}
+	return m, nil
+}
+
+// Serve is the other side of [RunProcess].
+func Serve(in io.Reader, out io.Writer) error {
+	var cfg Config
+	if err := json.NewDecoder(in).Decode(&cfg); err != nil {
+		return fmt.Errorf("read what to do: %w", err)
+	}
+	runtime.GOMAXPROCS(1) // more of them would steal work from one another, and time from the server
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(memoryLimit)
+	say := func(what string) func() { return func() { fmt.Fprintln(out, what) } }
+	result, err := Run(cfg, say(saidBegin), say(saidEnd))
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(result)
+}

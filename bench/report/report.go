@@ -1,0 +1,92 @@
+// Package report turns the runs of the benchmark into medians, ratios and verdicts.
+package report
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"example.com/todo/bench/load"
+)
+
+// Case is what a subject is asked for.
+type Case struct {
+	Scenario    string `json:"scenario"`
+	Connections int    `json:"connections"`
+}
+
+// Run is one run of one subject.
+type Run struct {
+	Round   int    `json:"round"`
+	Subject string `json:"subject"`
+	Case
+	load.Measured
+	Rate       float64       `json:"requests_per_second"`
+	SubjectCPU time.Duration `json:"subject_cpu"` // within the measured time
+	PeakMemory int64         `json:"peak_memory"` // resident, in bytes, since the program started
+}
+
+// Launch is one measured start of one subject.
+type Launch struct {
+	Subject string        `json:"subject"`
+	Took    time.Duration `json:"took"` // from exec to the first 200 on GET /
+}
+
+// Size is how large a subject is, in bytes.
+type Size struct {
+	Subject string `json:"subject"`
+	Binary  int64  `json:"binary"`
+	Image   int64  `json:"image"` // compressed, with the root certificates
+}
+
+// Report is everything that was measured.
+type Report struct {
+	About    map[string]string `json:"about"`
+	Runs     []Run             `json:"runs"`
+	Launches []Launch          `json:"launches"`
+	Sizes    []Size            `json:"sizes"`
+}
+
+// summary has the medians of all rounds of a subject in a case; errors are all of them.
+type summary struct {
+	rounds               int
+	rate, slowest, fast  float64
+	p50, p99, cpu, other time.Duration
+	peak                 int64
+	errors               int
+}
+
+func (r Report) summary(subject string, c Case) (s summary, ok bool) {
+	var runs []Run
+	for _, run := range r.Runs {
+		if run.Subject == subject && run.Case == c {
+			runs = append(runs, run)
+			s.errors += run.Failed()
+		}
+	}
+	if len(runs) == 0 {
+		return s, false
+	}
+	s.rounds = len(runs)
+	s.rate = median(runs, func(r Run) float64 { return r.Rate })
+	s.slowest = slices.MinFunc(runs, byRate).Rate
+	s.fast = slices.MaxFunc(runs, byRate).Rate
+	s.p50 = median(runs, func(r Run) time.Duration { return r.Latencies.P50 })
+	s.p99 = median(runs, func(r Run) time.Duration { return r.Latencies.P99 })
+	s.cpu = median(runs, func(r Run) time.Duration { return r.SubjectCPU })
+	s.other = median(runs, func(r Run) time.Duration { return r.CPU })
+	s.peak = median(runs, func(r Run) int64 { return r.PeakMemory })
+	return s, true
+}
+
+func byRate(a, b Run) int { return cmp.Compare(a.Rate, b.Rate) }
+
+// median gives the middle value, of an even number the lower of the two.
+func median[T any, V cmp.Ordered](all []T, value func(T) V) V {
+	values := make([]V, len(all))
+	for i, one := range all {
+		values[i] = value(one)
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
+}
