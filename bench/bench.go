@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"example.com/todo/bench/database"
@@ -14,84 +16,179 @@ import (
 	"example.com/todo/bench/subject"
 )
 
+// overhead is about what a run takes beside its load: a copy of the database, a checkpoint, a start and a stop.
+const overhead = 1500 * time.Millisecond
+
 // bench is one run of the command.
 type bench struct {
 	options
 	out      io.Writer
-	programs map[string]subject.Subject
 	db       *database.Server
-	ids      []string
+	programs map[string]subject.Subject
+	ids      []string // of the tasks that every run begins with
 	report   report.Report
 }
 
-// prepare has the service make its schema, and fills it.
-func (b *bench) prepare(ctx context.Context) error {
-	p, err := b.programs[subject.Service].Launch(ctx, b.db.Origin())
+// prepare builds the subjects, makes the database, and makes sure that all that is compared does the same.
+func (b *bench) prepare(ctx context.Context, source, dir string) (err error) {
+	fmt.Fprintln(b.out, "building the subjects")
+	if b.programs, err = subject.Build(ctx, b.service, source, dir); err != nil {
+		return err
+	}
+	if err := b.fill(ctx, b.programs[subject.Service]); err != nil {
+		return err
+	}
+	for _, name := range b.subjects {
+		err := b.with(ctx, b.programs[name], func(p *subject.Process) error { return subject.Conforms(ctx, p.Addr) })
+		if err != nil {
+			return fmt.Errorf("%s does not do what it must:\n%w", name, err)
+		}
+		size := report.Size{Subject: name}
+		if size.Binary, size.Image, err = b.programs[name].Size(); err != nil {
+			return err
+		}
+		b.report.Sizes = append(b.report.Sizes, size)
+	}
+	b.report.About, err = b.about(ctx)
+	return err
+}
+
+// fill has the service make its schema, and puts in the tasks.
+func (b *bench) fill(ctx context.Context, service subject.Subject) error {
+	p, err := service.Launch(ctx, b.db.Origin())
 	if err != nil {
 		return err
 	}
-	response, err := http.Get("http://" + p.Addr + "/readyz")
-	if err != nil {
-		return err
-	}
-	response.Body.Close()
+	err = ready(ctx, p)
 	p.Stop()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("make the schema: GET /readyz answered %s", response.Status)
+	if err != nil {
+		return err
 	}
 	b.ids, err = b.db.Fill(ctx)
 	return err
 }
 
-// runAll runs every case with one subject after the other, in another order each time.
-func (b *bench) runAll(ctx context.Context) error {
-	for round := 1; round <= b.rounds; round++ {
-		for _, scenario := range b.scenarios {
-			for _, connections := range b.connections {
-				for i := range b.subjects {
-					name := b.subjects[(i+round)%len(b.subjects)]
-					r, err := b.run(ctx, name, report.Case{Scenario: scenario, Connections: connections})
-					if err != nil {
-						return fmt.Errorf("%s of %s with %d connections: %w", scenario, name, connections, err)
-					}
-					r.Round = round
-					b.report.Runs = append(b.report.Runs, r)
-					fmt.Fprintf(b.out, "round %d, %s, %d connections, %s: %.0f requests/s %v\n", round, scenario, connections, name, r.Rate, r.Errors)
-				}
-			}
-		}
+// ready waits until the service has its schema.
+func ready(ctx context.Context, p *subject.Process) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Addr+"/readyz", nil)
+	if err != nil {
+		return fmt.Errorf("make the schema: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("make the schema: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("make the schema: GET /readyz answered %s", response.Status)
 	}
 	return nil
 }
 
-// run measures a fresh process on a fresh database.
-func (b *bench) run(ctx context.Context, name string, c report.Case) (report.Run, error) {
-	r := report.Run{Subject: name, Case: c}
+// with does something with a fresh process on a fresh copy of the database.
+func (b *bench) with(ctx context.Context, s subject.Subject, do func(*subject.Process) error) error {
 	dsn, err := b.db.Copy(ctx)
 	if err != nil {
-		return r, err
+		return err
 	}
-	p, err := b.programs[name].Launch(ctx, dsn)
+	p, err := s.Launch(ctx, dsn)
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer p.Stop()
-	cfg := load.Config{
+	return do(p)
+}
+
+// measure runs everything. Within a case the subjects follow one another, in each round beginning with another one, so that
+// what the machine does meanwhile meets them all.
+func (b *bench) measure(ctx context.Context) error {
+	plan := b.plan()
+	left := time.Duration(len(plan)) * (b.warmup + b.duration + overhead)
+	fmt.Fprintf(b.out, "%s\n%d runs, about %s\n", b.report.About, len(plan), left.Round(time.Second))
+	for i, r := range plan {
+		fmt.Fprintf(b.out, "%3d of %d  round %d  %-6s  %3d connections  %-18s  ", i+1, len(plan), r.Round, r.Scenario, r.Connections, r.Subject)
+		if err := b.run(ctx, &r); err != nil {
+			fmt.Fprintln(b.out)
+			return fmt.Errorf("measure %s: %w", r.Subject, err)
+		}
+		b.report.Runs = append(b.report.Runs, r)
+		fmt.Fprintf(b.out, "%6.0f requests/s  p50 %s  p99 %s  %d errors", r.Rate, short(r.Latencies.P50), short(r.Latencies.P99), r.Failed())
+		for what, count := range r.Errors {
+			fmt.Fprintf(b.out, "  %d × %s", count, what)
+		}
+		fmt.Fprintln(b.out)
+	}
+	fmt.Fprintf(b.out, "starting each program %d times\n", b.starts)
+	return b.launches(ctx)
+}
+
+func short(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+// plan lists the runs. The unbounded one, which no target is about, takes part only with the most connections.
+func (b *bench) plan() (plan []report.Run) {
+	most := slices.Max(b.connections)
+	for round := range b.rounds {
+		for _, scenario := range b.scenarios {
+			for _, connections := range b.connections {
+				for i := range b.subjects {
+					name := b.subjects[(i+round)%len(b.subjects)]
+					if name != subject.Unbounded || connections == most {
+						plan = append(plan, report.Run{Round: round + 1, Subject: name, Case: report.Case{Scenario: scenario, Connections: connections}})
+					}
+				}
+			}
+		}
+	}
+	return plan
+}
+
+// run measures one subject in one case.
+func (b *bench) run(ctx context.Context, r *report.Run) error {
+	return b.with(ctx, b.programs[r.Subject], func(p *subject.Process) (err error) {
+		var before, after time.Duration
+		var beforeErr, afterErr error
+		begin := func() { before, beforeErr = p.CPU() }
+		end := func() { after, afterErr = p.CPU() }
+		if r.Measured, err = b.load(ctx, p, r.Case, begin, end); err != nil {
+			return err
+		}
+		r.Rate = float64(r.Answers) / b.duration.Seconds()
+		r.SubjectCPU = after - before
+		if r.PeakMemory, err = p.PeakMemory(); err != nil {
+			return err
+		}
+		stored, err := b.db.Titles(ctx, load.TitlePrefix)
+		if lost := r.Written - stored; err == nil && lost > 0 {
+			r.Errors["acknowledged and not stored"] += lost
+		}
+		return errors.Join(beforeErr, afterErr, err)
+	})
+}
+
+// load sends the requests of one run.
+func (b *bench) load(ctx context.Context, p *subject.Process, c report.Case, begin, end func()) (load.Measured, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return load.Measured{}, fmt.Errorf("find this program: %w", err)
+	}
+	return load.RunProcess(ctx, []string{program, loadCommand}, load.Config{
 		Addr: p.Addr, Scenario: c.Scenario, Connections: c.Connections,
 		Warmup: b.warmup, Duration: b.duration, IDs: b.ids,
+	}, begin, end)
+}
+
+// launches measures how long the subjects take to start, in turn.
+func (b *bench) launches(ctx context.Context) error {
+	for range b.starts {
+		for _, name := range b.subjects {
+			err := b.with(ctx, b.programs[name], func(p *subject.Process) error {
+				b.report.Launches = append(b.report.Launches, report.Launch{Subject: name, Took: p.Start})
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
 	}
-	var before, after time.Duration
-	var beforeErr, afterErr error
-	r.Measured, err = load.RunProcess(ctx, []string{os.Args[0], loadCommand}, cfg,
-		func() { before, beforeErr = p.CPU() }, func() { after, afterErr = p.CPU() })
-	if err != nil {
-		return r, err
-	}
-	if beforeErr != nil || afterErr != nil {
-		return r, fmt.Errorf("the CPU time: %w %w", beforeErr, afterErr)
-	}
-	r.SubjectCPU = after - before
-	r.Rate = float64(r.Answers) / b.duration.Seconds()
-	r.PeakMemory, err = p.PeakMemory()
-	return r, err
+	return nil
 }

@@ -93,6 +93,17 @@ func (s *Server) Copy(ctx context.Context) (string, error) {
 	return s.server.DSN(copied), nil
 }
 
+// Titles counts the tasks of the last copy whose title begins so.
+func (s *Server) Titles(ctx context.Context, prefix string) (n int, err error) {
+	err = s.with(ctx, copied, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT count(*) FROM tasks WHERE starts_with(title, $1)", prefix).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count the tasks: %w", err)
+	}
+	return n, nil
+}
+
 func (s *Server) with(ctx context.Context, name string, do func(*pgx.Conn) error) error {
 	conn, err := pgx.Connect(ctx, s.server.DSN(name))
 	if err != nil {

@@ -24,6 +24,9 @@ const (
 // Limit is how many tasks a list has.
 const Limit = 50
 
+// TitlePrefix begins every title that is sent.
+const TitlePrefix = "water the plants, round "
+
 // Drain is what the last answers may take after the end.
 const Drain = 15 * time.Second
 
@@ -43,15 +46,18 @@ type Result struct {
 	Answers int `json:"answers"`
 	// Latencies are of right answers to requests that were sent within the duration, also of those that came after it.
 	Latencies Latencies `json:"latencies"`
+	// Written is how many tasks a right answer said to be written at least once, from the first to the last answer: in
+	// the database, at least so many titles begin with TitlePrefix.
+	Written int `json:"written"`
 	// Errors counts what went wrong by what it was, from the first connection to the last answer.
 	Errors map[string]int `json:"errors"`
 }
 
 // Latencies are percentiles: exact ones, no estimates.
 type Latencies struct {
-	P50 time.Duration `json:"p50"`
-	P99 time.Duration `json:"p99"`
-	Max time.Duration `json:"max"`
+	P50 time.Duration `json:"p50_ns"`
+	P99 time.Duration `json:"p99_ns"`
+	Max time.Duration `json:"max_ns"`
 }
 
 // Failed is how many errors there were.
@@ -96,13 +102,17 @@ func Run(cfg Config, begin, end func()) (Result, error) {
 func merge(workers []*worker) Result {
 	r := Result{Errors: map[string]int{}}
 	var all []time.Duration
+	written := map[string]bool{}
 	for _, w := range workers {
 		r.Answers += w.answers
+		r.Written += w.client.created
+		maps.Copy(written, w.client.updated)
 		all = append(all, w.latencies...)
 		for what, count := range w.errors {
 			r.Errors[what] += count
 		}
 	}
+	r.Written += len(written)
 	slices.Sort(all)
 	r.Latencies = Latencies{P50: percentile(all, 50), P99: percentile(all, 99), Max: percentile(all, 100)}
 	return r

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 	"time"
 )
 
@@ -26,7 +27,7 @@ const memoryLimit = 1 << 30
 // Measured is a result with what making the load took.
 type Measured struct {
 	Result
-	CPU time.Duration `json:"cpu"` // of the process, from its start to its end
+	CPU time.Duration `json:"load_cpu_ns"` // of the load's process within the measured time
 }
 
 // RunProcess runs the load in a process of its own, so that its memory and its scheduler are nobody else's. The command
@@ -62,8 +63,8 @@ func RunProcess(ctx context.Context, command []string, cfg Config, begin, end fu
 	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
 		return Measured{}, fmt.Errorf("the load: %w %s", err, said.Bytes())
 	}
-	m := Measured{CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
-	if err := json.Unmarshal(result, &m.Result); err != nil {
+	var m Measured
+	if err := json.Unmarshal(result, &m); err != nil {
 		return Measured{}, fmt.Errorf("read the load's result: %w", err)
 	}
 	return m, nil
@@ -78,10 +79,25 @@ func Serve(in io.Reader, out io.Writer) error {
 	runtime.GOMAXPROCS(1) // more of them would steal work from one another, and time from the server
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
-	say := func(what string) func() { return func() { fmt.Fprintln(out, what) } }
-	result, err := Run(cfg, say(saidBegin), say(saidEnd))
-	if err != nil {
+	var m Measured
+	begin := func() {
+		fmt.Fprintln(out, saidBegin)
+		m.CPU = -used()
+	}
+	end := func() {
+		fmt.Fprintln(out, saidEnd)
+		m.CPU += used()
+	}
+	var err error
+	if m.Result, err = Run(cfg, begin, end); err != nil {
 		return err
 	}
-	return json.NewEncoder(out).Encode(result)
+	return json.NewEncoder(out).Encode(m)
+}
+
+// used is the CPU time of this process so far.
+func used() time.Duration {
+	var usage syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage) // cannot fail (getrusage(2))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

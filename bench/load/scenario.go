@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -9,10 +10,16 @@ import (
 
 const tasksPath = "/api/v1/tasks"
 
-// scenario is one kind of request and the rule for its answers. Both are called for every request.
+var (
+	errNoList     = fmt.Errorf("not a list of %d tasks", Limit)
+	errOtherTask  = errors.New("not the task that was asked for")
+	errOtherTitle = errors.New("not the title that was sent")
+)
+
+// scenario is one kind of request and the rule for its answers.
 type scenario struct {
 	next  func(*client)               // makes the client's next request
-	check func(*client, answer) error // of the answer to that
+	check func(*client, answer) error // of the answer to that, and keeps count of what it says to be written
 }
 
 // client makes requests. What it makes them of stays, so that making one allocates nothing.
@@ -25,7 +32,10 @@ type client struct {
 	request []byte
 	id      string // that the request names
 	member  []byte // `"title":"…"` of the request's body, as the answer must have it
-	made    int
+	sent    int
+
+	created int
+	updated map[string]bool // by id
 }
 
 var scenarios = map[string]scenario{
@@ -42,7 +52,7 @@ var scenarios = map[string]scenario{
 			case a.status != 200:
 				return unexpected(a)
 			case !bytes.HasPrefix(body, []byte("[{")) || !bytes.HasSuffix(body, []byte("}]")) || bytes.Count(body, []byte("{")) != Limit:
-				return fmt.Errorf("not a list of %d tasks", Limit)
+				return errNoList
 			}
 			return nil
 		},
@@ -52,7 +62,13 @@ var scenarios = map[string]scenario{
 			c.begin("POST", "", "")
 			c.body(false)
 		},
-		check: func(c *client, a answer) error { return c.checkTask(a, 201) },
+		check: func(c *client, a answer) error {
+			err := c.checkTask(a, 201)
+			if err == nil {
+				c.created++
+			}
+			return err
+		},
 	},
 	Update: {
 		next: func(c *client) {
@@ -60,7 +76,13 @@ var scenarios = map[string]scenario{
 			c.begin("PUT", "/", c.id)
 			c.body(true)
 		},
-		check: func(c *client, a answer) error { return c.checkTask(a, 200) },
+		check: func(c *client, a answer) error {
+			err := c.checkTask(a, 200)
+			if err == nil {
+				c.updated[c.id] = true
+			}
+			return err
+		},
 	},
 	Read: {
 		next: func(c *client) {
@@ -89,9 +111,9 @@ func (c *client) end() { c.request = append(c.request, "\r\n"...) }
 
 // body adds the task, whose title no other request has, and the end.
 func (c *client) body(completed bool) {
-	c.made++
-	m := append(c.member[:0], `"title":"water the plants, round `...)
-	m = strconv.AppendInt(m, int64(c.made), 10)
+	c.sent++
+	m := append(c.member[:0], `"title":"`+TitlePrefix...)
+	m = strconv.AppendInt(m, int64(c.sent), 10)
 	m = append(m, " of client "...)
 	m = strconv.AppendInt(m, int64(c.number), 10)
 	c.member = append(m, '"')
@@ -113,9 +135,9 @@ func (c *client) checkTask(a answer, status int) error {
 	case a.status != status:
 		return unexpected(a)
 	case !bytes.HasPrefix(a.body, []byte(`{"id":"`)) || !bytes.Contains(a.body, []byte(c.id)):
-		return fmt.Errorf("not the task that was asked for")
+		return errOtherTask
 	case !bytes.Contains(a.body, c.member):
-		return fmt.Errorf("not the title that was sent")
+		return errOtherTitle
 	}
 	return nil
 }

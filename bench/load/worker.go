@@ -36,7 +36,10 @@ func newWorker(cfg Config, number int) (*worker, error) {
 	}
 	return &worker{
 		addr: cfg.Addr, scenario: s, errors: map[string]int{},
-		client: client{host: cfg.Addr, number: number, ids: cfg.IDs, random: rand.New(rand.NewPCG(uint64(number), 0))},
+		client: client{
+			host: cfg.Addr, number: number, ids: cfg.IDs, updated: map[string]bool{},
+			random: rand.New(rand.NewPCG(uint64(number), 0)), // everybody meets the same clients
+		},
 		reader: answerReader{buffer: make([]byte, 16<<10)},
 	}, nil
 }
@@ -61,24 +64,23 @@ func (w *worker) close() {
 func (w *worker) run(first, last time.Time) {
 	w.deadline = last.Add(Drain)
 	_ = w.conn.SetDeadline(w.deadline) // fails on a closed connection, as the request will
-	for {
-		start := time.Now()
-		if !start.Before(last) {
-			return
-		}
+	for now := time.Now(); now.Before(last); {
+		start := now
 		err := w.ask()
-		now := time.Now()
+		now = time.Now()
 		switch {
 		case err != nil:
 			w.errors[reason(err)]++
 			w.close()
 			time.Sleep(pause)
-			continue
-		case now.After(first) && now.Before(last):
-			w.answers++
-		}
-		if !start.Before(first) {
-			w.latencies = append(w.latencies, now.Sub(start))
+			now = time.Now()
+		case now.After(first):
+			if now.Before(last) {
+				w.answers++
+			}
+			if !start.Before(first) {
+				w.latencies = append(w.latencies, now.Sub(start))
+			}
 		}
 	}
 }

@@ -22,40 +22,58 @@ type Run struct {
 	Case
 	load.Measured
 	Rate       float64       `json:"requests_per_second"`
-	SubjectCPU time.Duration `json:"subject_cpu"` // within the measured time
-	PeakMemory int64         `json:"peak_memory"` // resident, in bytes, since the program started
+	SubjectCPU time.Duration `json:"cpu_ns"`     // within the measured time
+	PeakMemory int64         `json:"peak_bytes"` // resident, in bytes, since the program started
 }
 
 // Launch is one measured start of one subject.
 type Launch struct {
 	Subject string        `json:"subject"`
-	Took    time.Duration `json:"took"` // from exec to the first 200 on GET /
+	Took    time.Duration `json:"took_ns"` // from exec to the first 200 on GET /
 }
 
 // Size is how large a subject is, in bytes.
 type Size struct {
 	Subject string `json:"subject"`
-	Binary  int64  `json:"binary"`
-	Image   int64  `json:"image"` // compressed, with the root certificates
+	Binary  int64  `json:"binary_bytes"`
+	Image   int64  `json:"image_bytes"` // compressed, with the root certificates
+}
+
+// About says what was measured, on what.
+type About struct {
+	Time        time.Time     `json:"time"`
+	Service     string        `json:"service"` // the commit of its source
+	Processor   string        `json:"processor"`
+	CPUs        int           `json:"cpus"`
+	Load        string        `json:"load_average"` // when it began, which should be near zero
+	System      string        `json:"system"`
+	Go          string        `json:"go"`
+	PostgreSQL  string        `json:"postgresql"`
+	Rounds      int           `json:"rounds"`
+	Warmup      time.Duration `json:"warmup_ns"`
+	Duration    time.Duration `json:"duration_ns"`
+	Tasks       int           `json:"tasks"`
+	Connections int           `json:"database_connections"`
 }
 
 // Report is everything that was measured.
 type Report struct {
-	About    map[string]string `json:"about"`
-	Runs     []Run             `json:"runs"`
-	Launches []Launch          `json:"launches"`
-	Sizes    []Size            `json:"sizes"`
+	About    About     `json:"about"`
+	Runs     []Run     `json:"runs"`
+	Launches []Launch  `json:"launches"`
+	Sizes    []Size    `json:"sizes"`
+	Verdicts []Verdict `json:"verdicts"`
 }
 
-// summary has the medians of all rounds of a subject in a case; errors are all of them.
+// summary has the medians of all rounds of a subject in a case; its errors are all of them.
 type summary struct {
-	rounds               int
-	rate, slowest, fast  float64
-	p50, p99, cpu, other time.Duration
-	peak                 int64
-	errors               int
+	rate, slowest, fastest float64
+	p50, p99, cpu, loadCPU time.Duration
+	peak                   int64
+	errors                 int
 }
 
+// summary is false when there was no such run.
 func (r Report) summary(subject string, c Case) (s summary, ok bool) {
 	var runs []Run
 	for _, run := range r.Runs {
@@ -67,14 +85,14 @@ func (r Report) summary(subject string, c Case) (s summary, ok bool) {
 	if len(runs) == 0 {
 		return s, false
 	}
-	s.rounds = len(runs)
-	s.rate = median(runs, func(r Run) float64 { return r.Rate })
-	s.slowest = slices.MinFunc(runs, byRate).Rate
-	s.fast = slices.MaxFunc(runs, byRate).Rate
+	rates := func(r Run) float64 { return r.Rate }
+	s.rate = median(runs, rates)
+	s.slowest = rates(slices.MinFunc(runs, byRate))
+	s.fastest = rates(slices.MaxFunc(runs, byRate))
 	s.p50 = median(runs, func(r Run) time.Duration { return r.Latencies.P50 })
 	s.p99 = median(runs, func(r Run) time.Duration { return r.Latencies.P99 })
 	s.cpu = median(runs, func(r Run) time.Duration { return r.SubjectCPU })
-	s.other = median(runs, func(r Run) time.Duration { return r.CPU })
+	s.loadCPU = median(runs, func(r Run) time.Duration { return r.CPU })
 	s.peak = median(runs, func(r Run) int64 { return r.PeakMemory })
 	return s, true
 }

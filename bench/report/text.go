@@ -14,22 +14,44 @@ import (
 func (r Report) Print(out io.Writer) error {
 	for _, c := range r.cases() {
 		fmt.Fprintf(out, "\n%s, %d connections\n", c.Scenario, c.Connections)
-		w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(w, "\trequests/s\tslowest\tfastest\tp50 ms\tp99 ms\terrors\tCPU s\tload's CPU s\tpeak MiB\t×\t")
-		base, _ := r.summary(subject.FastHTTP, c)
+		w := columns(out)
+		fmt.Fprintln(w, "\trequests/s\tslowest\tfastest\tp50 ms\tp99 ms\terrors\tCPU s\tload's\tpeak MiB\tof "+subject.FastHTTP+"\t")
+		base, compared := r.summary(subject.FastHTTP, c)
 		for _, name := range subject.Names() {
-			if s, ok := r.summary(name, c); ok {
-				fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%s\t%s\t%d\t%.2f\t%.2f\t%.1f\t%.2f\t\n", name, s.rate, s.slowest, s.fast,
-					millis(s.p50), millis(s.p99), s.errors, s.cpu.Seconds(), s.other.Seconds(), float64(s.peak)/(1<<20), s.rate/base.rate)
+			s, ok := r.summary(name, c)
+			if !ok {
+				continue
 			}
+			relative := "-"
+			if compared {
+				relative = fmt.Sprintf("%.2f", s.rate/base.rate)
+			}
+			fmt.Fprintf(w, "  %s\t%.0f\t%.0f\t%.0f\t%s\t%s\t%d\t%.2f\t%.2f\t%.1f\t%s\t\n", name, s.rate, s.slowest, s.fastest,
+				millis(s.p50), millis(s.p99), s.errors, s.cpu.Seconds(), s.loadCPU.Seconds(), float64(s.peak)/(1<<20), relative)
 		}
 		if err := w.Flush(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.printPrograms(out)
 }
 
+// printPrograms writes what does not depend on the load.
+func (r Report) printPrograms(out io.Writer) error {
+	fmt.Fprintln(out, "\nprograms")
+	w := columns(out)
+	fmt.Fprintln(w, "\tstart ms\tbinary MB\tcompressed image MB\t")
+	for _, s := range r.Sizes {
+		fmt.Fprintf(w, "  %s\t%s\t%.2f\t%.2f\t\n", s.Subject, millis(time.Duration(r.start(s.Subject))), float64(s.Binary)/1e6, float64(s.Image)/1e6)
+	}
+	return w.Flush()
+}
+
+func columns(out io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
+}
+
+// cases gives what was run, in that order.
 func (r Report) cases() []Case {
 	var cases []Case
 	for _, run := range r.Runs {
@@ -41,3 +63,14 @@ func (r Report) cases() []Case {
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d.Microseconds())/1000) }
+
+func megabytes(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }
+
+// String is a paragraph about what is measured.
+func (a About) String() string {
+	return fmt.Sprintf(`service %s, %s, PostgreSQL %s with fsync, all on %d × %s, load average %s
+%s
+%d tasks, %d connections to the database; medians of %d rounds, runs of %s after %s`,
+		a.Service, a.Go, a.PostgreSQL, a.CPUs, a.Processor, a.Load, a.System,
+		a.Tasks, a.Connections, a.Rounds, a.Duration, a.Warmup)
+}

@@ -109,6 +109,14 @@ func (p *Process) Stop() {
 	<-p.exited
 }
 
+// EndProfile has a service of [BuildProfiled] write its profile, which takes a moment.
+func (p *Process) EndProfile() error {
+	if err := p.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		return fmt.Errorf("end the profile: %w", err)
+	}
+	return nil
+}
+
 // userHz is the unit of CPU times in /proc on every Linux that Go runs on (proc(5)).
 const userHz = 100
 

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"example.com/todo/bench/report"
+	"example.com/todo/bench/subject"
+)
+
+// profileTimeout bounds the wait for a profile to be written.
+const profileTimeout = 30 * time.Second
+
+// recordProfile puts a profile of the service under every case, each for the same time, into the file.
+func (b *bench) recordProfile(ctx context.Context, dir string) error {
+	made := filepath.Join(dir, "cpu.pprof")
+	service, err := subject.BuildProfiled(ctx, b.service, dir, made)
+	if err != nil {
+		return err
+	}
+	if err := b.fill(ctx, service); err != nil {
+		return err
+	}
+	return b.with(ctx, service, func(p *subject.Process) error {
+		for _, scenario := range b.scenarios {
+			for _, connections := range b.connections {
+				fmt.Fprintf(b.out, "profile %s, %d connections, %s\n", scenario, connections, b.duration)
+				seen, err := b.load(ctx, p, report.Case{Scenario: scenario, Connections: connections}, func() {}, func() {})
+				if err != nil {
+					return err
+				}
+				if seen.Failed() > 0 {
+					return fmt.Errorf("the service under profile: %v", seen.Errors)
+				}
+			}
+		}
+		if err := p.EndProfile(); err != nil {
+			return err
+		}
+		profile, err := await(ctx, made)
+		if err != nil {
+			return fmt.Errorf("record a profile: %w", err)
+		}
+		return os.WriteFile(b.profile, profile, 0o644)
+	})
+}
+
+// await reads a file as soon as it is there.
+func await(ctx context.Context, file string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		content, err := os.ReadFile(file)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return content, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for %s: %w", file, ctx.Err())
+		}
+	}
+}
