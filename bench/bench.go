@@ -74,6 +74,7 @@ func ready(ctx context.Context, p *subject.Process) error {
 	if err != nil {
 		return fmt.Errorf("make the schema: %w", err)
 	}
+	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("make the schema: %w", err)
@@ -106,7 +107,7 @@ func (b *bench) measure(ctx context.Context) error {
 	left := time.Duration(len(plan)) * (b.warmup + b.duration + overhead)
 	fmt.Fprintf(b.out, "%s\n%d runs, about %s\n", b.report.About, len(plan), left.Round(time.Second))
 	for i, r := range plan {
-		fmt.Fprintf(b.out, "%3d of %d  round %d  %-6s  %3d connections  %-18s  ", i+1, len(plan), r.Round, r.Scenario, r.Connections, r.Subject)
+		fmt.Fprintf(b.out, "%3d of %d  round %d  %-23s  %-18s  ", i+1, len(plan), r.Round, r.Case, r.Subject)
 		if err := b.run(ctx, &r); err != nil {
 			fmt.Fprintln(b.out)
 			return fmt.Errorf("measure %s: %w", r.Subject, err)

@@ -29,8 +29,9 @@ func (b *bench) recordProfile(ctx context.Context, dir string) error {
 	return b.with(ctx, service, func(p *subject.Process) error {
 		for _, scenario := range b.scenarios {
 			for _, connections := range b.connections {
-				fmt.Fprintf(b.out, "profile %s, %d connections, %s\n", scenario, connections, b.duration)
-				seen, err := b.load(ctx, p, report.Case{Scenario: scenario, Connections: connections}, func() {}, func() {})
+				c := report.Case{Scenario: scenario, Connections: connections}
+				fmt.Fprintf(b.out, "profile of %s, %s\n", c, b.duration)
+				seen, err := b.load(ctx, p, c, func() {}, func() {})
 				if err != nil {
 					return err
 				}

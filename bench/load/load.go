@@ -87,15 +87,17 @@ func Run(cfg Config, begin, end func()) (Result, error) {
 
 	first := time.Now().Add(cfg.Warmup)
 	last := first.Add(cfg.Duration)
-	defer time.AfterFunc(time.Until(first), begin).Stop()
-	ended := make(chan struct{})
-	time.AfterFunc(time.Until(last), func() { end(); close(ended) })
 	var running sync.WaitGroup
+	running.Go(func() {
+		time.Sleep(time.Until(first))
+		begin()
+		time.Sleep(time.Until(last))
+		end()
+	})
 	for _, w := range workers {
 		running.Go(func() { w.run(first, last) })
 	}
 	running.Wait()
-	<-ended
 	return merge(workers), nil
 }
 

@@ -3,6 +3,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,6 +14,13 @@ import (
 type Case struct {
 	Scenario    string `json:"scenario"`
 	Connections int    `json:"connections"`
+}
+
+func (c Case) String() string {
+	if c.Connections == 1 {
+		return c.Scenario + ", 1 connection"
+	}
+	return fmt.Sprintf("%s, %d connections", c.Scenario, c.Connections)
 }
 
 // Run is one run of one subject.

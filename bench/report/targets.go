@@ -78,7 +78,7 @@ func (r Report) Judge() (verdicts []Verdict, missing []string) {
 	// Errors of the others would make the comparison worthless.
 	for _, name := range []string{subject.Service, subject.Gin, subject.FastHTTP} {
 		errors := r.errors(name)
-		j.add(Verdict{What: "errors of all runs", Against: name, Ours: fmt.Sprint(errors), Got: float64(errors), Wanted: "0", Passed: errors == 0})
+		j.add(Verdict{What: "errors of " + name + ", all runs", Ours: fmt.Sprint(errors), Got: float64(errors), Wanted: "0", Passed: errors == 0})
 	}
 	j.atMostTheirs("peak memory", r.peak, func(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) })
 	j.atMostTheirs("exec to first 200", r.start, func(v float64) string { return millis(time.Duration(v)) + " ms" })
@@ -95,7 +95,7 @@ type judge struct {
 func (j *judge) add(v Verdict) { j.verdicts = append(j.verdicts, v) }
 
 func (j *judge) ratio(t target) {
-	what := fmt.Sprintf("%s, %d connections, %s", t.Scenario, t.Connections, t.metric.name)
+	what := fmt.Sprintf("%s, %s", t.Case, t.metric.name)
 	ours, ok := j.report.summary(subject.Service, t.Case)
 	theirs, also := j.report.summary(t.against, t.Case)
 	// A median of nothing is no measurement: then all answers were errors.
@@ -178,7 +178,7 @@ func (r Report) PrintTargets(out io.Writer) (missed int, err error) {
 	verdicts, missing := r.Judge()
 	fmt.Fprintln(out, "\ntargets: medians of the service against those of another subject")
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "  target\tagainst\tservice\tother\tratio\twanted\tverdict")
+	fmt.Fprintln(w, "  target\tagainst\tmeasured\tother\tratio\twanted\tverdict")
 	for _, v := range verdicts {
 		verdict, ratio := "pass", "-"
 		if !v.Passed {

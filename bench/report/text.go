@@ -13,7 +13,7 @@ import (
 // Print writes the medians as text.
 func (r Report) Print(out io.Writer) error {
 	for _, c := range r.cases() {
-		fmt.Fprintf(out, "\n%s, %d connections\n", c.Scenario, c.Connections)
+		fmt.Fprintf(out, "\n%s\n", c)
 		w := columns(out)
 		fmt.Fprintln(w, "\trequests/s\tslowest\tfastest\tp50 ms\tp99 ms\terrors\tCPU s\tload's\tpeak MiB\tof "+subject.FastHTTP+"\t")
 		base, compared := r.summary(subject.FastHTTP, c)
