@@ -7,9 +7,11 @@ RACE := $(if $(shell command -v gcc || command -v clang),-race)
 LINT := $(CURDIR)/bin
 # Not `go run`, which calls a clean end after Ctrl-C a failure.
 REHEARSAL := $(GO) build -o bin/rehearsal ./rehearsal && exec bin/rehearsal
+BENCH     := $(GO) build -o bin/bench ./bench && exec bin/bench
+MODULES   := bench infra rehearsal service
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview cost setup test test-service test-infra test-rehearsal image lint fmt build clean
+.PHONY: help up preview cost setup test test-service test-infra test-bench test-rehearsal image bench profile lint fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +28,16 @@ setup: ## build the Pulumi CLI where none is installed, and compile the program;
 cost: ## say what a month of STACK (dev) costs, idle and busy, by its plan
 	@$(REHEARSAL) cost --stack $(STACK)
 
-test: test-service test-infra test-rehearsal ## everything: set-up included, a few minutes
+test: test-service test-infra test-bench test-rehearsal ## everything: set-up included, a few minutes
 
 test-service: ## the service against a real PostgreSQL, and its image in a real container
 	$(GO) test -count=1 $(RACE) ./service/...
 
 test-infra: ## the Pulumi program under mocks, as preview and as up
 	$(GO) test -count=1 ./infra/...
+
+test-bench: ## the benchmark, all of it, but with runs too short to say anything
+	$(GO) test -count=1 $(RACE) ./bench/...
 
 test-rehearsal: setup ## the simulated account, and dev and prod end to end with the real engine
 	$(GO) test -count=1 $(RACE) ./rehearsal/cost ./rehearsal/docker ./rehearsal/engine ./rehearsal/host ./rehearsal/provider ./rehearsal/schema/...
@@ -41,16 +46,22 @@ test-rehearsal: setup ## the simulated account, and dev and prod end to end with
 image: ## build the image with Docker, run it as App Runner does, print its size
 	$(GO) test -count=1 -v -run TestImage ./service/imagetest
 
+bench: ## measure the service beside Gin + GORM and fasthttp + pgx, against its targets; half an hour, or QUICK=1
+	@$(BENCH) $(if $(QUICK),-quick)
+
+profile: ## record service/default.pgo, by which builds of the service are optimised from then on; minutes
+	@$(BENCH) -profile service/default.pgo
+
 lint: ## vet, golangci-lint for every module, actionlint for the workflows
 	@for tool in golangci-lint actionlint; do echo "build $$tool"; (cd tools/$$tool && GOWORK=off GOBIN=$(LINT) $(GO) install tool) || exit 1; done
-	@for module in service infra rehearsal; do echo "lint $$module"; (cd $$module && $(LINT)/golangci-lint run ./...) || exit 1; done
+	@for module in $(MODULES); do echo "lint $$module"; (cd $$module && $(LINT)/golangci-lint run ./...) || exit 1; done
 	$(LINT)/actionlint
 
 fmt: ## format all Go code
-	gofmt -w infra rehearsal service
+	gofmt -w $(MODULES)
 
 build: ## each module builds alone, as a Docker build or a copied program would need it
-	@for module in service infra rehearsal; do echo "build $$module"; (cd $$module && GOWORK=off $(GO) build ./... ) || exit 1; done
+	@for module in $(MODULES); do echo "build $$module"; (cd $$module && GOWORK=off $(GO) build ./... ) || exit 1; done
 
 clean: ## forget what was built here
 	rm -rf bin

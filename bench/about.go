@@ -24,7 +24,7 @@ func (b *bench) about(ctx context.Context) (report.About, error) {
 	}
 	return report.About{
 		Time: time.Now().UTC().Truncate(time.Second), Service: commit(ctx, b.service),
-		Processor: processor(), CPUs: runtime.NumCPU(), Load: firstLine("/proc/loadavg"), System: firstLine("/proc/version"),
+		Processor: processor(), CPUs: runtime.NumCPU(), Load: loadAverage(), System: firstLine("/proc/version"),
 		Go: runtime.Version(), PostgreSQL: version,
 		Rounds: b.rounds, Warmup: b.warmup, Duration: b.duration, Tasks: database.Tasks, Connections: subject.MaxConns,
 	}, nil
@@ -52,6 +52,12 @@ func processor() string {
 		return name
 	}
 	return unknown
+}
+
+// loadAverage is of the last one, five and fifteen minutes.
+func loadAverage() string {
+	fields := strings.Fields(firstLine("/proc/loadavg"))
+	return strings.Join(fields[:min(3, len(fields))], " ")
 }
 
 func firstLine(file string) string {

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,12 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"compress/gzip"
-
 	"example.com/todo/bench/database"
 	"example.com/todo/bench/load"
 	"example.com/todo/bench/report"
 	"example.com/todo/bench/subject"
+	"go.uber.org/goleak"
 )
 
 // liar is the name under which this test binary is a program that answers without doing anything.
@@ -34,7 +33,7 @@ func TestMain(m *testing.M) {
 	case len(os.Args) == 2 && os.Args[1] == loadCommand:
 		main()
 	default:
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	}
 }
 
@@ -56,7 +55,7 @@ func TestEndToEnd(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	var out bytes.Buffer
 	err := run(t.Context(), []string{
-		"-rounds", "2", "-starts", "2", "-warmup", "100ms", "-duration", "200ms", "-connections", "1,8", "-gate=false", "-json", file,
+		"-rounds", "1", "-starts", "2", "-warmup", "100ms", "-duration", "200ms", "-connections", "1,8", "-gate=false", "-json", file,
 	}, &out)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
@@ -81,9 +80,8 @@ func TestEndToEnd(t *testing.T) {
 			t.Errorf("%s wrote %d", run.Scenario, run.Written)
 		}
 	}
-	each := 2 * len(load.Names()) * 2
 	for _, name := range subject.Names() {
-		want := each
+		want := 2 * len(load.Names())
 		if name == subject.Unbounded {
 			want /= 2 // only with the most connections
 		}
@@ -101,7 +99,7 @@ func TestEndToEnd(t *testing.T) {
 	if len(r.Verdicts) != len(load.Names())+3+3 {
 		t.Errorf("verdicts %+v", r.Verdicts)
 	}
-	if r.About.PostgreSQL == "" || r.About.Rounds != 2 {
+	if r.About.PostgreSQL == "" || r.About.Rounds != 1 {
 		t.Errorf("about %+v", r.About)
 	}
 }
@@ -206,7 +204,7 @@ func TestOptions(t *testing.T) {
 
 // Of the service the benchmark knows the binary, and how tests start PostgreSQL.
 func TestImports(t *testing.T) {
-	cmd := exec.CommandContext(context.Background(), "go", "list", "-deps", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./...")
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	out, err := cmd.Output()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package database gives every run of the benchmark the same PostgreSQL: a durable server of its own, and for each run a
-// fresh copy of one database, so that all begin with the same rows, pages and statistics.
+// Package database gives every run of the benchmark the same PostgreSQL: a durable server of its own, whose one database
+// is put back before each run, so that all begin with the same rows, pages and statistics.
 package database
 
 import (
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"example.com/todo/service/postgres/postgrestest"
@@ -18,11 +17,7 @@ import (
 // Tasks is how many tasks a run begins with.
 const Tasks = 1000
 
-const (
-	admin  = "postgres"
-	origin = "origin"
-	copied = "run"
-)
+const name = "todo"
 
 // settings are those of a production server of this size, so that a commit costs what it costs. What works in the
 // background is kept from meeting one run and sparing the next: each lasts seconds and begins after a checkpoint.
@@ -37,7 +32,7 @@ type Server struct{ server *postgrestest.Server }
 
 // Start starts a server. Progress goes to log.
 func Start(ctx context.Context, log io.Writer) (*Server, error) {
-	server, err := postgrestest.Start(ctx, postgrestest.Options{Database: origin, Settings: settings, Log: log})
+	server, err := postgrestest.Start(ctx, postgrestest.Options{Database: name, Settings: settings, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
@@ -47,18 +42,16 @@ func Start(ctx context.Context, log io.Writer) (*Server, error) {
 // Close ends the server and removes everything it wrote.
 func (s *Server) Close() error { return s.server.Close() }
 
+// URL is that of the database.
+func (s *Server) URL() string { return s.server.DSN(name) }
+
 // Version is what the server says it is, such as 17.2.
 func (s *Server) Version(ctx context.Context) (version string, err error) {
-	err = s.with(ctx, admin, func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "SHOW server_version").Scan(&version)
-	})
+	err = s.with(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, "SHOW server_version").Scan(&version) })
 	return version, err
 }
 
-// Origin is the URL of the database that runs get copies of. Whoever makes its schema must have left it before [Server.Fill].
-func (s *Server) Origin() string { return s.server.DSN(origin) }
-
-// Fill puts the tasks into the origin and gives their ids.
+// Fill keeps the tasks that runs begin with aside, and gives their ids. The schema must be there.
 func (s *Server) Fill(ctx context.Context) (ids []string, err error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	var rows [][]any
@@ -71,31 +64,39 @@ func (s *Server) Fill(ctx context.Context) (ids []string, err error) {
 		ids = append(ids, id.String())
 		rows = append(rows, []any{id.String(), fmt.Sprintf("call the plumber about sink number %d", i), i%3 == 0, at, at})
 	}
-	err = s.with(ctx, origin, func(conn *pgx.Conn) error {
+	err = s.with(ctx, func(conn *pgx.Conn) error {
+		if err := execute(ctx, conn, "CREATE SCHEMA aside", "CREATE TABLE aside.tasks (LIKE tasks)"); err != nil {
+			return err
+		}
 		columns := []string{"id", "title", "completed", "created_at", "updated_at"}
-		_, err := conn.CopyFrom(ctx, pgx.Identifier{"tasks"}, columns, pgx.CopyFromRows(rows))
-		return errors.Join(err, execute(ctx, conn, "VACUUM (FREEZE, ANALYZE)"))
+		_, err := conn.CopyFrom(ctx, pgx.Identifier{"aside", "tasks"}, columns, pgx.CopyFromRows(rows))
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("fill the database: %w", err)
 	}
-	return slices.Clip(ids), nil
+	return ids, nil
 }
 
-// Copy gives the URL of a fresh copy of the origin, and drops the one before it.
-func (s *Server) Copy(ctx context.Context) (string, error) {
-	err := s.with(ctx, admin, func(conn *pgx.Conn) error {
-		return execute(ctx, conn, "DROP DATABASE IF EXISTS "+copied+" WITH (FORCE)", "CREATE DATABASE "+copied+" TEMPLATE "+origin, "CHECKPOINT")
+// Reset ends what is left of the last run, and puts the tasks back, into files as new as those of the first.
+func (s *Server) Reset(ctx context.Context) error {
+	err := s.with(ctx, func(conn *pgx.Conn) error {
+		return execute(ctx, conn,
+			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+			"TRUNCATE tasks",
+			"INSERT INTO tasks SELECT * FROM aside.tasks ORDER BY id",
+			"VACUUM (FREEZE, ANALYZE) tasks",
+			"CHECKPOINT")
 	})
 	if err != nil {
-		return "", fmt.Errorf("copy the database: %w", err)
+		return fmt.Errorf("put the database back: %w", err)
 	}
-	return s.server.DSN(copied), nil
+	return nil
 }
 
-// Titles counts the tasks of the last copy whose title begins so.
+// Titles counts the tasks whose title begins so.
 func (s *Server) Titles(ctx context.Context, prefix string) (n int, err error) {
-	err = s.with(ctx, copied, func(conn *pgx.Conn) error {
+	err = s.with(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, "SELECT count(*) FROM tasks WHERE starts_with(title, $1)", prefix).Scan(&n)
 	})
 	if err != nil {
@@ -104,8 +105,8 @@ func (s *Server) Titles(ctx context.Context, prefix string) (n int, err error) {
 	return n, nil
 }
 
-func (s *Server) with(ctx context.Context, name string, do func(*pgx.Conn) error) error {
-	conn, err := pgx.Connect(ctx, s.server.DSN(name))
+func (s *Server) with(ctx context.Context, do func(*pgx.Conn) error) error {
+	conn, err := pgx.Connect(ctx, s.URL())
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Command fasthttppgx is the second service to measure against, the practical limit of one statement per request:
 // the routes of the benchmark on fasthttp and pgx without an ORM. Statements are prepared once per connection (pgx's
-// default), rows are read as they are on the wire, JSON is appended by hand. It has no access log, no request ids, no
-// deadlines, no metrics.
+// default), pgx scans its binary format, titles are not copied, JSON is appended by hand to buffers that stay. It has no
+// access log, no request ids, no deadlines, no metrics.
 //
 // DATABASE_URL, DATABASE_MAX_CONNS and PORT configure it.
 package main

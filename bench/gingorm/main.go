@@ -2,8 +2,8 @@
 // written as the guides of the two write it, with their default settings. What differs from the defaults makes it
 // faster: no access log (gin.New instead of gin.Default), no log of slow statements, no migration at start.
 //
-// DATABASE_URL and PORT configure it. DATABASE_MAX_CONNS bounds its pool; without it the pool is database/sql's
-// own: any number of connections, of which two stay open when idle.
+// DATABASE_URL and PORT configure it. DATABASE_MAX_CONNS bounds its pool, which then keeps what it has; without it the
+// pool is database/sql's own: any number of connections, of which two stay open when idle.
 package main
 
 import (

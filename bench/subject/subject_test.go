@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"example.com/todo/bench/subject"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // nearly is a service that does what Conforms wants, but for one thing that a test changes.
 type nearly struct {
