@@ -44,7 +44,7 @@ func serveWithKeys(t *testing.T, k httpapi.Keys, e env) instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httpapi.New(httpapi.Config{Tasks: db.Tasks(), Ready: db.Ready, Keys: k, Settings: cfg.http, Build: running(), Log: log})
+	server := httpapi.New(httpapi.Config{Tasks: db.Tasks(), Ready: db.Ready, Keys: k, Settings: cfg.http, Build: running(), Log: log, LogOutput: out})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	i := instance{url: "http://" + listener.Addr().String(), log: out}

@@ -54,16 +54,18 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	}
 	out := &lineWriter{out: stdout}
 	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.logLevel}))
-	if cfg.secretName != "" {
+	var keys httpapi.Keys // nil when the API is open
+	if cfg.secretName != "" || cfg.apiKeys != "" {
 		secrets, err := credentials.NewSecretsManager(cfg.region, getenv, log)
 		if err != nil {
 			return fmt.Errorf("configuration: %w", err)
 		}
-		cfg.database.Logins = credentials.NewLogins(secrets, cfg.secretName)
-	}
-	keys, err := openKeys(cfg)
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
+		if cfg.secretName != "" {
+			cfg.database.Logins = credentials.NewLogins(secrets, cfg.secretName)
+		}
+		if cfg.apiKeys != "" {
+			keys = credentials.NewAPIKeys(secrets, cfg.apiKeys)
+		}
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.listenHost, strconv.Itoa(int(cfg.port))))
 	if err != nil {
@@ -101,14 +103,6 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 		err = errors.Join(err, closeErr)
 	}
 	return errors.Join(err, <-served)
-}
-
-// openKeys gives what knows the API keys, nil when the API is open.
-func openKeys(cfg config) (httpapi.Keys, error) {
-	if cfg.apiKeys == "" {
-		return nil, nil
-	}
-	return nil, fmt.Errorf("%s=%q cannot be read by this build", envAPIKeysSecret, cfg.apiKeys)
 }
 
 // running describes this binary: what the linker was told, else what the go command

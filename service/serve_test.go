@@ -131,12 +131,17 @@ func (i instance) do(t *testing.T, method, path, body string, h header) response
 // await asks until the answer is as wanted.
 func (i instance) await(t *testing.T, path string, wanted func(response) bool) response {
 	t.Helper()
+	return i.awaitWith(t, path, nil, wanted)
+}
+
+func (i instance) awaitWith(t *testing.T, path string, h header, wanted func(response) bool) response {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		r, err := i.try(ctx, http.MethodGet, path, "", nil)
+		r, err := i.try(ctx, http.MethodGet, path, "", h)
 		if err == nil && wanted(r) {
 			return r
 		}
