@@ -3,8 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"reflect"
@@ -41,11 +39,11 @@ func decodeObject(body []byte, into reflect.Value) error {
 	if !utf8.Valid(body) {
 		return malformed("must be valid UTF-8")
 	}
-	values, err := split(body)
+	members, err := split(body)
 	if err != nil {
 		return err
 	}
-	return assign(values, into)
+	return assign(members, into)
 }
 
 func malformed(rule string) *problem {
@@ -54,36 +52,111 @@ func malformed(rule string) *problem {
 	return p
 }
 
-// split gives the members of the one object in body, in their order.
-func split(body []byte) (values []rawMember, err error) {
-	notJSON := malformed("must be one JSON object")
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return nil, notJSON
-	}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, notJSON
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, notJSON
-		}
-		values = append(values, rawMember{name.(string), value}) // an object's names are strings
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, notJSON
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, malformed("must be one JSON object and nothing after it")
-	}
-	return values, nil
+// member is one of an object, as it is written.
+type member struct {
+	name  string
+	value []byte
 }
 
-type rawMember struct {
-	name  string
-	value json.RawMessage
+// split gives the members of the one object in body, in their order. It looks for where
+// they end and leaves it to encoding/json what is between, whose own way through an
+// object takes several times as long.
+func split(body []byte) (members []member, err error) {
+	notJSON := malformed("must be one JSON object")
+	rest, ok := after(body, '{')
+	if !ok {
+		return nil, notJSON
+	}
+	if end, empty := after(rest, '}'); empty {
+		return nil, nothingIn(end)
+	}
+	members = make([]member, 0, 4)
+	for {
+		var name, value []byte
+		if name, rest, ok = cutValue(rest); !ok || name[0] != '"' {
+			return nil, notJSON
+		}
+		if rest, ok = after(rest, ':'); !ok {
+			return nil, notJSON
+		}
+		if value, rest, ok = cutValue(rest); !ok {
+			return nil, notJSON
+		}
+		text, ok := stringOf(name)
+		if !ok || !json.Valid(value) {
+			return nil, notJSON
+		}
+		members = append(members, member{text, value})
+		if end, last := after(rest, '}'); last {
+			return members, nothingIn(end)
+		}
+		if rest, ok = after(rest, ','); !ok {
+			return nil, notJSON
+		}
+	}
+}
+
+func nothingIn(rest []byte) error {
+	if len(trimSpace(rest)) > 0 {
+		return malformed("must be one JSON object and nothing after it")
+	}
+	return nil
+}
+
+// after is what follows the character, which comes next.
+func after(text []byte, c byte) (rest []byte, ok bool) {
+	text = trimSpace(text)
+	if len(text) == 0 || text[0] != c {
+		return text, false
+	}
+	return text[1:], true
+}
+
+// trimSpace drops what RFC 8259 has for white space, which is less than Unicode's.
+func trimSpace(text []byte) []byte { return bytes.TrimLeft(text, " \t\r\n") }
+
+// cutValue cuts the value that comes next off. If it is no JSON, its end may be anywhere.
+func cutValue(text []byte) (value, rest []byte, ok bool) {
+	text = trimSpace(text)
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+			if i >= len(text) {
+				return nil, nil, false
+			}
+			if depth == 0 {
+				return text[:i+1], text[i+1:], true
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return text[:i+1], text[i+1:], true
+			}
+		}
+		if depth < 0 || depth == 0 && (text[i] == ',' || text[i] == '}' || text[i] == ']' || len(trimSpace(text[i:i+1])) == 0) {
+			return text[:i], text[i:], i > 0
+		}
+	}
+	return nil, nil, false
+}
+
+// stringOf reads a JSON string.
+func stringOf(value []byte) (text string, ok bool) {
+	if len(value) < 2 || value[0] != '"' || !json.Valid(value) {
+		return "", false
+	}
+	inside := value[1 : len(value)-1]
+	if bytes.IndexByte(inside, '\\') < 0 {
+		return string(inside), true
+	}
+	return text, json.Unmarshal(value, &text) == nil
 }
 
 // An answer does not grow with what is wrong in a request.
@@ -93,7 +166,7 @@ const (
 )
 
 // assign sets the fields of the struct, or lists what is wrong.
-func assign(values []rawMember, into reflect.Value) error {
+func assign(members []member, into reflect.Value) error {
 	invalid := &task.InvalidError{}
 	report := func(field, rule string) {
 		if len(invalid.Problems) == maxProblems {
@@ -104,12 +177,12 @@ func assign(values []rawMember, into reflect.Value) error {
 		}
 		invalid.Problems = append(invalid.Problems, task.Problem{Field: field, Rule: rule})
 	}
-	given := map[string]json.RawMessage{}
-	for _, v := range values {
-		if _, twice := given[v.name]; twice {
-			report(v.name, "must be given once")
+	given := map[string][]byte{}
+	for _, m := range members {
+		if _, twice := given[m.name]; twice {
+			report(m.name, "must be given once")
 		}
-		given[v.name] = v.value
+		given[m.name] = m.value
 	}
 	for i := range into.NumField() {
 		name, optional := jsonName(into.Type().Field(i))
@@ -125,10 +198,10 @@ func assign(values []rawMember, into reflect.Value) error {
 			report(name, rule)
 		}
 	}
-	for _, v := range values {
-		if _, unknown := given[v.name]; unknown {
-			report(v.name, "is not a known field")
-			delete(given, v.name)
+	for _, m := range members {
+		if _, unknown := given[m.name]; unknown {
+			report(m.name, "is not a known field")
+			delete(given, m.name)
 		}
 	}
 	if len(invalid.Problems) > 0 {
@@ -144,7 +217,7 @@ func jsonName(f reflect.StructField) (name string, optional bool) {
 }
 
 // decode sets the field, or gives the rule that the value breaks.
-func decode(value json.RawMessage, into reflect.Value) (rule string) {
+func decode(value []byte, into reflect.Value) (rule string) {
 	isNull := string(value) == "null"
 	if into.Kind() == reflect.Pointer {
 		if isNull { // in a merge patch it removes, and a task has all its fields
@@ -155,8 +228,8 @@ func decode(value json.RawMessage, into reflect.Value) (rule string) {
 	}
 	switch into.Kind() {
 	case reflect.String:
-		var text string
-		if isNull || json.Unmarshal(value, &text) != nil {
+		text, ok := stringOf(value)
+		if !ok {
 			return "must be a string"
 		}
 		if halfSurrogate(value) { // encoding/json makes U+FFFD of it
@@ -164,11 +237,10 @@ func decode(value json.RawMessage, into reflect.Value) (rule string) {
 		}
 		into.SetString(text)
 	case reflect.Bool:
-		var truth bool
-		if isNull || json.Unmarshal(value, &truth) != nil {
+		if truth := string(value); truth != "true" && truth != "false" {
 			return "must be true or false"
 		}
-		into.SetBool(truth)
+		into.SetBool(value[0] == 't')
 	default: // the first test of such a body meets it
 		panic("cannot read a " + into.Kind().String())
 	}

@@ -169,3 +169,42 @@ func FuzzVersion(f *testing.F) {
 		}
 	})
 }
+
+// An object is split where encoding/json would, or refused as by it.
+func FuzzSplit(f *testing.F) {
+	for _, body := range []string{
+		`{}`, ` { } `, `{"a":1}`, `{"a":"b\"}","c":[{"d":"]"},2]}`, `{"a":}`, `{"a"}`, `{"a":1,}`, `{,"a":1}`, `{"a":1 2}`, `{"a":[}]}`, `{"a":1}}`, `{"a":tru}`,
+		`{"\u0061":1,"a":2}`, `{"a":1}x`, `{a:1}`, `{"a":"` + "\n" + `"}`, `{"a":"\"`, `{"a":{"b":{}}}`, `[1]`, ``, `{`, `{"a":-}`, "{\"a\":1}\f", `{"":""}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if !utf8.Valid(body) {
+			return // which nobody asks to split
+		}
+		members, err := split(body)
+		var want map[string]json.RawMessage
+		wantErr := json.Unmarshal(body, &want)
+		if (err != nil) != (wantErr != nil || want == nil) {
+			t.Fatalf("%q: %v, encoding/json: %v", body, err, wantErr)
+		}
+		got := map[string]json.RawMessage{}
+		for _, m := range members {
+			got[m.name] = m.value
+		}
+		if err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %q, encoding/json: %q", body, got, want)
+		}
+	})
+}
+
+func BenchmarkBody(b *testing.B) {
+	body := []byte(`{"title":"buy milk and bread on the way home","completed":true}`)
+	var into allTask
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := decodeObject(body, reflect.ValueOf(&into).Elem()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
