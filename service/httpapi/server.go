@@ -37,7 +37,7 @@ const (
 
 	maxHeader = 8 << 10
 	// maxWrite is more than a page of 50 tasks, which so takes one system call.
-	maxWrite = 16 << 10
+	maxWrite = 12 << 10
 )
 
 // Tasks is the store behind the API. Its errors are those of package task.
