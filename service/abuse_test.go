@@ -173,6 +173,34 @@ func TestAbuse(t *testing.T) {
 	}
 }
 
+// A process that may open no more files serves on with those that it has.
+func TestOutOfFiles(t *testing.T) {
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	cmd := exec.Command("sh", "-c", `ulimit -n 40 && exec "$0"`, binary)
+	cmd.Env = []string{envDatabaseURL + "=postgres://127.0.0.1:1/none", envListenHost + "=127.0.0.1", envPort + "=" + port}
+	log := &lines{}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, cmd) })
+	api := instance{url: "http://127.0.0.1:" + port, log: log}
+	api.await(t, "/", func(r response) bool { return r.status == 200 })
+	crowd := make([]net.Conn, 100)
+	for i := range crowd {
+		crowd[i] = api.dial(t)
+	}
+	log.await(t, func() bool { return strings.Contains(log.String(), "too many open files") })
+	for _, conn := range crowd {
+		conn.Close()
+	}
+	api.await(t, "/", func(r response) bool { return r.status == 200 })
+}
+
 // memoryPeak is the most that a process has had in memory, in KiB.
 func memoryPeak(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()

@@ -312,7 +312,7 @@ func TestBodyLimit(t *testing.T) {
 			if r := api.do(t, "POST", tasks, body(tc.limit), nil); r.status != 201 {
 				t.Errorf("%d bytes: %d %s", tc.limit, r.status, r.body)
 			}
-			for _, size := range []int{tc.limit + 1, 4 << 20} {
+			for _, size := range []int{tc.limit + 1, 7 << 20} {
 				for name, send := range map[string]string{
 					"with a length": fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, body(size)),
 					"in chunks":     fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, body(size)),

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,7 +66,8 @@ func (c contract) send(t *testing.T, method, path, body string, h header) respon
 	}
 	options := &openapi3filter.Options{IncludeResponseStatus: true, AuthenticationFunc: authenticate}
 	request := &openapi3filter.RequestValidationInput{Request: req, Route: route, PathParams: parameters, Options: options}
-	if err := openapi3filter.ValidateRequest(t.Context(), request); (err == nil) != (r.status < 400) && r.status != 404 && r.status != 412 && r.status != 422 && r.status != 406 && r.status != 413 && r.status != 429 {
+	refusedAnyway := []int{404, 406, 412, 413, 422, 429} // for what the document cannot know of
+	if err := openapi3filter.ValidateRequest(t.Context(), request); (err == nil) != (r.status < 400) && !slices.Contains(refusedAnyway, r.status) {
 		t.Errorf("%s %s %s: %d, but the document says of the request: %v", method, path, body, r.status, err)
 	}
 	if err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{

@@ -1,11 +1,13 @@
 package httpapi
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -21,6 +23,8 @@ const (
 	// maxTurnedAway is how many that are one too many are told so at the same time; the
 	// others are just closed.
 	maxTurnedAway = 64
+	// acceptAgain is how long to wait when a connection cannot be accepted.
+	acceptAgain = 50 * time.Millisecond
 )
 
 // listener counts connections, and turns away those that are too many.
@@ -39,6 +43,11 @@ func (s *Server) bounded(l net.Listener) *listener {
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		accepted, err := l.Listener.Accept()
+		if passes(err) { // fasthttp would stop serving
+			l.server.cfg.Log.Warn("cannot accept connections for now", "error", err)
+			time.Sleep(acceptAgain)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -56,6 +65,17 @@ func (l *listener) Accept() (net.Conn, error) {
 			_ = c.Close() // nobody is left to tell
 		}
 	}
+}
+
+// passes says whether accepting fails for something that does not last: a lack of file
+// descriptors or memory, or a client that has gone already.
+func passes(err error) bool {
+	for _, passing := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
 }
 
 // turnAway answers whatever comes first on a connection. Clients do not expect an answer
