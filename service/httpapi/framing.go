@@ -14,7 +14,7 @@ import (
 // that, but keeps the lines as they were sent.
 func misframed(h *fasthttp.RequestHeader) string {
 	switch version := string(h.Protocol()); {
-	case version != "HTTP/1.0" && !(version == "HTTP/1.1" && h.IsHTTP11()): // fasthttp makes 1.1 of an empty one
+	case version != "HTTP/1.0" && (version != "HTTP/1.1" || !h.IsHTTP11()): // fasthttp makes 1.1 of an empty one
 		return "the version must be HTTP/1.1 or HTTP/1.0"
 	case !isToken(h.Method()):
 		return "the method must be a token"
