@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"example.com/todo/service/emf"
@@ -86,7 +87,7 @@ type Settings struct {
 type Server struct {
 	cfg      Config
 	app      *fiber.App
-	document json.RawMessage // of the API
+	document func() (json.RawMessage, error) // of the API; made when somebody reads it, since it takes half of the start
 	fixed    []fixedHeader
 
 	limiter    *ratelimit.Limiter // nil without a limit
@@ -127,10 +128,7 @@ func New(cfg Config) *Server {
 	s.app.Use(s.observe, s.admit)
 	operations := slices.Concat(systemOperations(), taskOperations())
 	s.route(operations)
-	var err error
-	if s.document, err = s.describe(operations); err != nil { // the examples are JSON
-		panic(err)
-	}
+	s.document = sync.OnceValues(func() (json.RawMessage, error) { return s.describe(operations) })
 	return s
 }
 

@@ -44,7 +44,7 @@ func (s *Server) ready(c *fiber.Ctx, _ nothing) (text, error) {
 
 func (s *Server) version(*fiber.Ctx, nothing) (Build, error) { return s.cfg.Build, nil }
 
-func (s *Server) openAPI(*fiber.Ctx, nothing) (json.RawMessage, error) { return s.document, nil }
+func (s *Server) openAPI(*fiber.Ctx, nothing) (json.RawMessage, error) { return s.document() }
 
 // docsPage needs nothing from elsewhere.
 //
