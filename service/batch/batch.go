@@ -13,6 +13,7 @@ package batch
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -31,8 +32,9 @@ type Queue struct {
 
 	mu      sync.Mutex
 	running []*lane
-	quick   int // of them
-	waiting int // requests, of all kinds
+	quick   int  // of them
+	coming  bool // the last of them is about to take what it does
+	waiting int  // requests, of all kinds
 	arrived uint64
 	kinds   []line
 	timer   *time.Timer // for the next lane that becomes slow; nil when nobody waits for it
@@ -97,23 +99,45 @@ func (q *Queue) leave(l *lane) {
 	q.dispatch()
 }
 
-// dispatch begins what waits, as far as the limits let it. So below them nothing waits
-// that could be done.
+// dispatch begins what waits, as far as the limits let it.
 func (q *Queue) dispatch() {
-	for !q.full() {
-		var next line
-		var oldest uint64
-		for _, kind := range q.kinds {
-			if arrived, ok := kind.first(); ok && (next == nil || arrived < oldest) {
-				next, oldest = kind, arrived
-			}
-		}
-		if next == nil {
-			return
-		}
-		q.work.Go(next.take(q.enter()))
+	if !q.coming && !q.full() && q.oldest() != nil {
+		q.coming = true
+		l := q.enter()
+		q.work.Go(func() { q.next(l) })
+		return
 	}
 	q.watch()
+}
+
+// next does what has waited longest. Before it looks, it lets those come first who are
+// already on their way to the queue: it costs no time when there is nobody, and
+// otherwise they need not wait for the end of work that they have just missed.
+func (q *Queue) next(l *lane) {
+	runtime.Gosched()
+	q.mu.Lock()
+	q.coming = false
+	kind := q.oldest()
+	if kind == nil { // whoever it was has left
+		q.leave(l)
+		q.mu.Unlock()
+		return
+	}
+	do := kind.take(l)
+	q.dispatch()
+	q.mu.Unlock()
+	do()
+}
+
+// oldest is the kind whose first request that may be done now has waited longest, or nil.
+func (q *Queue) oldest() (next line) {
+	var oldest uint64
+	for _, kind := range q.kinds {
+		if arrived, ok := kind.first(); ok && (next == nil || arrived < oldest) {
+			next, oldest = kind, arrived
+		}
+	}
+	return next
 }
 
 // watch has the oldest quick work looked at when it becomes slow, if somebody waits.

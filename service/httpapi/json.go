@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"reflect"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -39,12 +40,15 @@ func (t taskJSON) appendJSON(b []byte) []byte {
 	return append(b, `"}`...)
 }
 
-// page is tasks of a list, as the store gives them.
-type page []task.Task
+// pageText is a page of tasks, written.
+type pageText []byte
 
-func (p page) appendJSON(b []byte) []byte {
+// documentedAs implements [substitute].
+func (pageText) documentedAs() reflect.Type { return reflect.TypeFor[[]taskJSON]() }
+
+func appendPage(b []byte, tasks []task.Task) []byte {
 	b = append(b, '[')
-	for i, t := range p {
+	for i, t := range tasks {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -53,8 +57,27 @@ func (p page) appendJSON(b []byte) []byte {
 	return append(b, ']')
 }
 
-// documentedAs implements [substitute].
-func (page) documentedAs() reflect.Type { return reflect.TypeFor[[]taskJSON]() }
+// pageWriter writes pages. Requests for one page at a time may get the very same tasks
+// from the store: then only the first of them has to write them.
+type pageWriter struct{ last atomic.Pointer[writtenPage] }
+
+type writtenPage struct {
+	tasks []task.Task
+	text  pageText
+}
+
+func (w *pageWriter) text(tasks []task.Task) pageText {
+	last := w.last.Load()
+	if last != nil && len(tasks) > 0 && len(tasks) == len(last.tasks) && &tasks[0] == &last.tasks[0] {
+		return last.text
+	}
+	text := appendPage(make(pageText, 0, len("[]")+len(tasks)*usualTask), tasks)
+	w.last.Store(&writtenPage{tasks, text})
+	return text
+}
+
+// usualTask is how long a task usually is, in bytes.
+const usualTask = 200
 
 // appendString writes a JSON string: RFC 8259, 7.
 func appendString(b []byte, s string) []byte {

@@ -46,22 +46,30 @@ func FuzzTaskJSON(f *testing.F) {
 func TestPageJSON(t *testing.T) {
 	one := task.Task{ID: task.ID{1}, Title: "x", CreatedAt: time.Unix(0, 0), UpdatedAt: time.Unix(0, 1000)}
 	const text = `{"id":"01000000-0000-0000-0000-000000000000","title":"x","completed":false,"created_at":"1970-01-01T00:00:00Z","updated_at":"1970-01-01T00:00:00.000001Z"}`
-	for want, p := range map[string]page{"[]": nil, "[" + text + "]": {one}, "[" + text + "," + text + "]": {one, one}} {
-		if got := string(p.appendJSON(nil)); got != want {
-			t.Errorf("got %s, want %s", got, want)
+	var w pageWriter
+	shared := []task.Task{one, one}
+	for _, tc := range []struct {
+		want  string
+		tasks []task.Task
+	}{
+		{"[]", nil}, {"[" + text + "," + text + "]", shared}, {"[" + text + "," + text + "]", shared},
+		{"[" + text + "]", shared[:1]}, {"[]", []task.Task{}}, {"[" + text + "]", []task.Task{one}},
+	} {
+		if got := string(w.text(tc.tasks)); got != tc.want {
+			t.Errorf("got %s, want %s", got, tc.want)
 		}
 	}
 }
 
 func BenchmarkPageJSON(b *testing.B) {
-	p := make(page, 50)
+	p := make([]task.Task, 50)
 	for i := range p {
 		p[i] = task.Task{ID: task.NewID(time.Now()), Title: "buy milk and bread on the way home", CreatedAt: task.Instant(time.Now()), UpdatedAt: task.Instant(time.Now())}
 	}
 	b.Run("by hand", func(b *testing.B) {
 		var into []byte
 		for b.Loop() {
-			into = p.appendJSON(into[:0])
+			into = appendPage(into[:0], p)
 		}
 	})
 	b.Run("encoding/json", func(b *testing.B) {

@@ -67,6 +67,10 @@ func serves[In, Out any](o operation, handler func(*Server, *fiber.Ctx, In) (Out
 		case text:
 			c.Set(fiber.HeaderContentType, o.media)
 			return c.SendString(string(out))
+		case pageText:
+			c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+			c.Response().SetBodyRaw(out)
+			return nil
 		case appender:
 			c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 			answer := c.Response() // its own memory, which it uses again for the next one

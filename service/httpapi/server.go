@@ -89,6 +89,7 @@ type Server struct {
 	app      *fiber.App
 	document func() (json.RawMessage, error) // of the API; made when somebody reads it, since it takes half of the start
 	fixed    []fixedHeader
+	pages    pageWriter
 
 	limiter    *ratelimit.Limiter // nil without a limit
 	ratePolicy []byte

@@ -73,7 +73,7 @@ type listInput struct {
 	Completed choice   `query:"completed" doc:"Only tasks that are, or are not, completed"`
 }
 
-func (s *Server) listTasks(c *fiber.Ctx, in listInput) (page, error) {
+func (s *Server) listTasks(c *fiber.Ctx, in listInput) (pageText, error) {
 	limit := cmp.Or(int(in.Limit), defaultLimit)
 	// One more than the page holds tells whether there is a next one.
 	tasks, err := s.cfg.Tasks.List(c.UserContext(), task.Filter{Limit: limit + 1, After: in.After.after, Completed: in.Completed.made})
@@ -84,7 +84,7 @@ func (s *Server) listTasks(c *fiber.Ctx, in listInput) (page, error) {
 		tasks = tasks[:limit]
 		c.Set(fiber.HeaderLink, nextPage(c, tasks[limit-1].ID))
 	}
-	return tasks, nil
+	return s.pages.text(tasks), nil
 }
 
 // nextPage links to the same list behind the last task, whatever else its query says.

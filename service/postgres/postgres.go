@@ -109,10 +109,10 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 	return db, nil
 }
 
-// quick is how many statements are under way at a time while none is slow: as many as
-// this instance has processors to work on what they give. The connections beyond that are
-// for statements that wait in the database, for a lock or for a disk.
-func quick() int { return runtime.GOMAXPROCS(0) }
+// quick is how many statements are under way at a time while none is slow: so few that
+// they leave this instance's processors the time for what they give. The connections
+// beyond that are for statements that wait in the database, for a lock or for a disk.
+func quick() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // Close ends what is in the background and closes every connection.
 func (db *DB) Close() error {
