@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
+	"flag"
 	"net/http"
-	"net/http/httptrace"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/todo/service/postgres/postgrestest"
-	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 )
 
 const (
@@ -44,11 +42,23 @@ func build(output string) error {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if binary, err := built(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(binary)) // a temporary folder
+	flag.Parse()
+	// What runs in parallel here waits more than it computes.
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		if err := parallel.Value.Set("4"); err != nil {
+			panic(err)
+		}
 	}
-	os.Exit(code)
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("example.com/todo/service/postgres/postgrestest.(*Server).attempt.func1"), // the shared server
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),                     // one for the process
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),                  // ends within ten seconds
+		goleak.Cleanup(func(code int) {
+			if binary, err := built(); err == nil {
+				_ = os.RemoveAll(filepath.Dir(binary)) // a temporary folder
+			}
+			os.Exit(code)
+		}))
 }
 
 // program is the real binary with nothing in its environment but e.
@@ -67,8 +77,17 @@ func program(t *testing.T, e env) *exec.Cmd {
 }
 
 // launch starts the binary and waits until it answers. After the test it is stopped
-// as the platform does, and must end well and in time.
+// as the platform does, and must end well and in time. It must have answered every
+// request in time, too.
 func launch(t *testing.T, e env) (instance, *exec.Cmd) {
+	t.Helper()
+	i, cmd := begin(t, e)
+	i.await(t, "/", func(r response) bool { return r.status == http.StatusOK && r.body == "OK" })
+	return i, cmd
+}
+
+// begin is launch without the wait.
+func begin(t *testing.T, e env) (instance, *exec.Cmd) {
 	t.Helper()
 	e.unlimited()
 	e[envListenHost], e[envPort] = "127.0.0.1", freePort(t)
@@ -80,13 +99,26 @@ func launch(t *testing.T, e env) (instance, *exec.Cmd) {
 	}
 	t.Cleanup(func() {
 		stop(t, cmd)
+		log.inTime(t)
 		if t.Failed() {
 			t.Logf("log:\n%s", log)
 		}
 	})
-	i := instance{url: "http://127.0.0.1:" + e[envPort], log: log}
-	i.await(t, "/", func(r response) bool { return r.status == http.StatusOK && r.body == "OK" })
-	return i, cmd
+	return instance{url: "http://127.0.0.1:" + e[envPort], log: log}, cmd
+}
+
+// answerTime is within what every request is answered, whatever the database does.
+const answerTime = 10 * time.Second
+
+// inTime reads how long the requests took, which a busy machine cannot prolong as much
+// as what their clients measure.
+func (l *lines) inTime(t *testing.T) {
+	t.Helper()
+	for _, record := range l.with(t, "msg", "request") {
+		if took := record["duration_ms"].(float64); took > float64(answerTime.Milliseconds()) {
+			t.Errorf("%s %s took %g ms", record["method"], record["route"], took)
+		}
+	}
 }
 
 func stop(t *testing.T, cmd *exec.Cmd) {
@@ -101,73 +133,6 @@ func stop(t *testing.T, cmd *exec.Cmd) {
 	defer late.Stop()
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
-	}
-}
-
-func TestBinaryOutlivesItsDatabase(t *testing.T) {
-	server, err := postgrestest.Start(t.Context(), postgrestest.Options{Database: "todo"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := server.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	api, cmd := launch(t, env{envDatabaseURL: server.DSN("todo")})
-
-	unavailable := func(path string) {
-		t.Helper()
-		r := api.do(t, "GET", path, "", nil)
-		p := r.json(t)
-		want := map[string]any{
-			"type": "about:blank", "title": "Service Unavailable", "status": 503.0, "code": "unavailable",
-			"detail": "the database cannot be reached", "request_id": r.header.Get("X-Request-Id"),
-		}
-		if diff := cmp.Diff(want, p); r.status != 503 || diff != "" || r.header.Get("Retry-After") == "" {
-			t.Errorf("GET %s: %d Retry-After %q (-want +got):\n%s", path, r.status, r.header.Get("Retry-After"), diff)
-		}
-		id := r.header.Get("X-Request-Id")
-		api.log.await(t, func() bool { return len(api.log.with(t, "request_id", id)) >= 2 })
-		for _, rec := range api.log.with(t, "request_id", id) { // the cause, and the access
-			if rec["msg"] == "request" {
-				continue
-			}
-			if rec["level"] != "WARN" || !strings.Contains(rec["error"].(string), "connection refused") {
-				t.Errorf("logged %v", rec)
-			}
-		}
-	}
-	unavailable(tasks)
-	unavailable("/readyz")
-
-	if err := server.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	// The first request after that, not a time: it begins an attempt itself.
-	if r := api.do(t, "POST", tasks, `{"title":"late"}`, nil); r.status != 201 {
-		t.Errorf("POST when the database is there: %d %s", r.status, r.body)
-	}
-	if err := server.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if r := api.do(t, "GET", "/", "", nil); r.status != 200 {
-		t.Errorf("GET / without the database: %d", r.status)
-	}
-	// A backend may live for a moment longer than the server that was killed.
-	api.await(t, tasks, func(r response) bool { return r.status == 503 })
-	if err := server.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r := api.await(t, tasks, func(r response) bool { return r.status == 200 })
-	if !strings.Contains(r.body, `"late"`) {
-		t.Errorf("tasks after the crash: %s", r.body)
-	}
-	if cmd.ProcessState != nil {
-		t.Error("the process ended")
 	}
 }
 
@@ -202,47 +167,6 @@ func TestBinaryRefusesABadConfiguration(t *testing.T) {
 		if !strings.Contains(out.String(), name+"=") {
 			t.Errorf("nothing about %s in:\n%s", name, out.String())
 		}
-	}
-}
-
-// blackHole accepts connections and never answers, as an Aurora that sleeps.
-func blackHole(t *testing.T) (addr string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() }) // ends what waits in its backlog
-	return l.Addr().String()
-}
-
-func TestBinaryAnswersWhileTheDatabaseSleeps(t *testing.T) {
-	api, _ := launch(t, env{envDatabaseURL: "postgres://u:p@" + blackHole(t) + "/todo?sslmode=disable"})
-	for _, path := range []string{tasks, "/readyz"} {
-		r := api.do(t, "GET", path, "", nil)
-		if r.status != 503 || !strings.Contains(r.body, "may be waking up") || r.header.Get("Retry-After") == "" {
-			t.Errorf("GET %s: %d %s", path, r.status, r.body)
-		}
-	}
-}
-
-// A request under way when the platform says stop is still answered.
-func TestBinaryEndsItsRequestsFirst(t *testing.T) {
-	api, cmd := launch(t, env{envDatabaseURL: "postgres://u:p@" + blackHole(t) + "/todo?sslmode=disable"})
-	reached := make(chan struct{})
-	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{Got100Continue: func() { close(reached) }})
-	answered := make(chan error, 1)
-	go func() {
-		r, err := api.try(ctx, "POST", tasks, `{"title":"x"}`, header{"Expect": "100-continue"})
-		if err == nil && r.status != 503 {
-			err = errors.New(r.body)
-		}
-		answered <- err
-	}()
-	<-reached
-	stop(t, cmd)
-	if err := <-answered; err != nil {
-		t.Errorf("the request under way: %v", err)
 	}
 }
 

@@ -52,6 +52,7 @@ func serve(t *testing.T, e env) instance {
 		if err := <-ended; err != nil {
 			t.Errorf("run: %v", err)
 		}
+		log.inTime(t)
 		if t.Failed() {
 			t.Logf("log:\n%s", log)
 		}
@@ -94,6 +95,11 @@ func (r response) json(t *testing.T) map[string]any {
 type header map[string]string
 
 func (i instance) try(ctx context.Context, method, path, body string, h header) (response, error) {
+	return i.tryBy(ctx, client, method, path, body, h)
+}
+
+// tryBy sends the request by that client, which may keep connections.
+func (i instance) tryBy(ctx context.Context, client *http.Client, method, path, body string, h header) (response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, i.url+path, strings.NewReader(body))
 	if err != nil {
 		return response{}, err
@@ -193,15 +199,24 @@ func (l *lines) with(t *testing.T, key string, value any) []map[string]any {
 // await waits until the log of another process says it.
 func (l *lines) await(t *testing.T, said func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	if !comesTrue(t, patience, said) {
+		t.Fatalf("the log never said it:\n%s", l)
+	}
+}
+
+// comesTrue waits until the condition holds, or says that it did not in that time.
+func comesTrue(t *testing.T, within time.Duration, condition func() bool) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for !said() {
+	for !condition() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("the log never said it:\n%s", l)
+			return false
 		}
 	}
+	return true
 }
