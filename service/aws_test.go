@@ -88,14 +88,14 @@ func (c *cloud) env() env {
 	}
 }
 
+// dsn is for the database's owner, with that password.
+func (c *cloud) dsn(password string) string {
+	return strings.Replace(c.database.DSN("todo"), "todo:one@", "todo:"+password+"@", 1)
+}
+
 // admin runs SQL as the database's owner, with that password.
 func (c *cloud) admin(ctx context.Context, password, sql string) error {
-	cfg, err := pgx.ParseConfig(c.database.DSN("todo"))
-	if err != nil {
-		return err
-	}
-	cfg.Password = password
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := pgx.Connect(ctx, c.dsn(password))
 	if err != nil {
 		return err
 	}
@@ -104,9 +104,9 @@ func (c *cloud) admin(ctx context.Context, password, sql string) error {
 	return err
 }
 
-// rotate changes the database's password, proves that the old one is refused, and
-// cuts the sessions that it opened.
-func (c *cloud) rotate(t *testing.T, from, to string) {
+// change sets the database's password and proves that the old one is refused. As
+// with any change of a password, the sessions that it opened stay.
+func (c *cloud) change(t *testing.T, from, to string) {
 	t.Helper()
 	if err := c.admin(t.Context(), from, "ALTER ROLE todo PASSWORD '"+to+"'"); err != nil {
 		t.Fatal(err)
@@ -115,10 +115,23 @@ func (c *cloud) rotate(t *testing.T, from, to string) {
 	if err := c.admin(t.Context(), from, "SELECT 1"); !errors.As(err, &pg) || pg.Code != "28P01" {
 		t.Fatalf("the old password still works: %v", err)
 	}
+}
+
+// rotate changes the database's password and cuts the sessions that the old one opened.
+func (c *cloud) rotate(t *testing.T, from, to string) {
+	t.Helper()
+	c.change(t, from, to)
 	const cut = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'todo' AND pid <> pg_backend_pid()"
 	if err := c.admin(t.Context(), to, cut); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// password is what the secret holds.
+func (c *cloud) password() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.secret["password"].(string)
 }
 
 // put changes the password in the secret.
