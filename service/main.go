@@ -21,9 +21,14 @@ import (
 	"example.com/todo/service/postgres"
 )
 
-// stopTimeout is what the requests under way get to end. The platform kills the
-// container soon after ten seconds.
-const stopTimeout = 8 * time.Second
+const (
+	// stopTimeout is what the requests under way get to end. The platform kills the
+	// container soon after ten seconds.
+	stopTimeout = 8 * time.Second
+	// closeTimeout is what the database's sessions get to end after that. Those of a
+	// database that does not answer end with the process.
+	closeTimeout = time.Second
+)
 
 // gcPercent is how much garbage there may be beside what is alive, which is mostly the
 // buffers of connections. Requests make so little that collecting twice as often as by
@@ -75,7 +80,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	if err != nil {
 		return errors.Join(fmt.Errorf("set up the database: %w", err), listener.Close())
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, closeInTime(db, log)) }()
 
 	build := running()
 	telemetry := startTelemetry(cfg, build, db, log, out)
@@ -96,13 +101,21 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	log.Info("stopping")
 	stopping, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	err = server.Shutdown(stopping)
+	err = errors.Join(listener.Close(), server.Shutdown(stopping))
 	telemetry.stop(stopping)
-	// A stop in the very first moment finds nothing to shut down yet.
-	if closeErr := listener.Close(); !errors.Is(closeErr, net.ErrClosed) {
-		err = errors.Join(err, closeErr)
-	}
 	return errors.Join(err, <-served)
+}
+
+func closeInTime(db io.Closer, log *slog.Logger) error {
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closeTimeout):
+		log.Warn("the database does not answer; its sessions end with the process")
+		return nil
+	}
 }
 
 // running describes this binary: what the linker was told, else what the go command

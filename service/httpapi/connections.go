@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -27,11 +28,47 @@ const (
 	acceptAgain = 50 * time.Millisecond
 )
 
-// listener counts connections, and turns away those that are too many.
+// connections are those that are open.
+type connections struct {
+	mu   sync.Mutex
+	open map[*conn]struct{}
+}
+
+// add gives how many there are with this one.
+func (cs *connections) add(c *conn) int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.open[c] = struct{}{}
+	return len(cs.open)
+}
+
+func (cs *connections) remove(c *conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.open, c)
+}
+
+func (cs *connections) any() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.open) > 0
+}
+
+// stopReading ends those that wait for a request, also if they never sent one, which
+// fasthttp takes for busy. A request that is there is not read again, so it is still
+// answered; closing the connection could come between it and its answer.
+func (cs *connections) stopReading() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for c := range cs.open {
+		_ = c.SetReadDeadline(time.Now()) // fails only when it is closed
+	}
+}
+
+// listener keeps account of connections, and turns away those that are too many.
 type listener struct {
 	net.Listener
 	server  *Server
-	open    atomic.Int64
 	turned  chan struct{} // holds one for each that is being turned away
 	turning sync.WaitGroup
 }
@@ -51,8 +88,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: accepted, open: &l.open}
-		if l.open.Add(1) <= int64(l.server.cfg.Settings.MaxConnections) {
+		c := &conn{Conn: accepted, all: &l.server.connections}
+		if c.all.add(c) <= l.server.cfg.Settings.MaxConnections {
 			return c, nil
 		}
 		select {
@@ -76,6 +113,14 @@ func passes(err error) bool {
 		}
 	}
 	return false
+}
+
+// Close may come after the end of the listener, which fasthttp would report.
+func (l *listener) Close() error {
+	if err := l.Listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("stop listening on %s: %w", l.Addr(), err)
+	}
+	return nil
 }
 
 // turnAway answers whatever comes first on a connection. Clients do not expect an answer
@@ -111,11 +156,10 @@ func linger(c *fiber.Ctx) {
 	}
 }
 
-// conn is a connection that is counted while it is open.
+// conn is among the connections until it is closed.
 type conn struct {
 	net.Conn
-	open    *atomic.Int64
-	closed  atomic.Bool
+	all     *connections
 	lingers atomic.Bool
 }
 
@@ -126,8 +170,6 @@ func (c *conn) Close() error {
 		_ = tcp.SetReadDeadline(time.Now().Add(lingerTime))
 		_, _ = io.CopyN(io.Discard, tcp, lingerBytes)
 	}
-	if c.closed.CompareAndSwap(false, true) {
-		c.open.Add(-1)
-	}
+	c.all.remove(c)
 	return c.Conn.Close()
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/todo/service/emf"
@@ -32,9 +33,6 @@ const (
 	// idleTimeout is longer than the 60 s of the usual load balancer, so that it closes
 	// first and never meets a connection that has just gone.
 	idleTimeout = 75 * time.Second
-	// lastCall is what requests get to end when the server stops. Those that still wait
-	// for the database are then told that it is unavailable.
-	lastCall = 4 * time.Second
 
 	maxHeader = 8 << 10
 	// maxWrite is more than a page of 50 tasks, which so takes one system call.
@@ -94,19 +92,23 @@ type Server struct {
 	limiter    *ratelimit.Limiter // nil without a limit
 	ratePolicy []byte
 
+	connections connections
+
 	// requests ends those under way; see Shutdown.
 	requests       context.Context
 	cancelRequests context.CancelFunc
+	leaving        atomic.Bool // each answer is the last of its connection
 }
 
 // New makes a server that is not listening yet.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, fixed: fixedHeaders(cfg.Settings)}
+	s.connections.open = map[*conn]struct{}{}
+	s.requests, s.cancelRequests = context.WithCancel(context.Background())
 	if rate := cfg.Settings.RateLimit; rate > 0 {
 		s.limiter = ratelimit.New(rate, rate*burstSeconds, rememberedClients)
 		s.ratePolicy = fmt.Appendf(nil, `"default";q=%d;w=%d`, rate*burstSeconds, burstSeconds)
 	}
-	s.requests, s.cancelRequests = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
 		AppName:                      "todo",
 		CaseSensitive:                true,
@@ -122,10 +124,9 @@ func New(cfg Config) *Server {
 		ErrorHandler:                 s.refused,
 	})
 	server := s.app.Server()
-	server.CloseOnShutdown = true
 	server.Logger = connectionLog{cfg.Log}
 	server.SecureErrorLogMessage = true // without the request, which may hold a key
-	server.Handler = s.wellFramed(knownMethods(server.Handler))
+	server.Handler = s.leavesWith(s.wellFramed(knownMethods(server.Handler)))
 	s.app.Use(s.observe, s.admit)
 	operations := slices.Concat(systemOperations(), taskOperations())
 	s.route(operations)
@@ -162,22 +163,12 @@ func knownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	}
 }
 
-// Serve answers on the listener until Shutdown, then returns nil.
+// Serve answers on the listener until that is closed, then returns nil.
 func (s *Server) Serve(l net.Listener) error {
 	bounded := s.bounded(l)
 	defer bounded.turning.Wait()
 	if err := s.app.Listener(bounded); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
-	}
-	return nil
-}
-
-// Shutdown stops accepting, and waits for the requests under way while ctx lasts.
-func (s *Server) Shutdown(ctx context.Context) error {
-	defer s.cancelRequests()
-	defer time.AfterFunc(lastCall, s.cancelRequests).Stop()
-	if err := s.app.ShutdownWithContext(ctx); err != nil {
-		return fmt.Errorf("wait for the requests under way: %w", err)
 	}
 	return nil
 }
