@@ -113,6 +113,7 @@ func last(c net.Conn) (status int) {
 // Clients that want to use the service up are cut, in bounded time and memory, while the
 // others are served.
 func TestAbuse(t *testing.T) {
+	t.Parallel()
 	const (
 		each     = 20 // connections of each kind
 		memoryMB = 64

@@ -48,6 +48,7 @@ func TestConformance(t *testing.T) {
 
 // The check sends more than the burst of this limit, and finds the contract kept.
 func TestConformanceHonoursTheLimit(t *testing.T) {
+	t.Parallel()
 	api := serve(t, env{envDatabaseURL: postgrestest.Database(t), envRateLimit: "20"})
 	err := check.Run(t.Context(), client, api.url, func(rule string, err error) {
 		if err != nil {
@@ -64,6 +65,7 @@ func TestConformanceHonoursTheLimit(t *testing.T) {
 
 // A check that finds nothing wrong is worth what it finds when something is.
 func TestTheCheckFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	api := serveWithKeys(t, keys{valid: theKey}, env{envRateLimit: "100000"})
 	target, err := url.Parse(api.url)
 	if err != nil {

@@ -19,6 +19,7 @@ const (
 )
 
 func TestTheImageIsSmall(t *testing.T) {
+	t.Parallel()
 	output := filepath.Join(t.TempDir(), "todo")
 	cmd := exec.Command("sh", "build.sh", output)
 	cmd.Env = append(os.Environ(), "VERSION="+testVersion, "COMMIT="+testCommit, "GOOS=linux", "GOARCH=amd64")
@@ -49,6 +50,7 @@ func TestTheImageIsSmall(t *testing.T) {
 // more of the compressed image. GORM is such a function from 1.30.2 on:
 // https://github.com/go-gorm/gorm/issues/7622
 func TestUnusedMethodsAreNotLinked(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-dumpdep", "-o", filepath.Join(t.TempDir(), "todo"), ".")
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	var dependencies bytes.Buffer
