@@ -22,6 +22,7 @@ func TestArrows(t *testing.T) {
 		{"task", outside},
 		{"trace", outside},
 		{"emf", outside},
+		{"batch", outside},
 		{"httpapi", []string{module + "postgres", module + "credentials", "gorm.io", "github.com/jackc", "github.com/aws"}},
 		{"postgres", []string{module + "httpapi", "github.com/gofiber", "github.com/valyala"}},
 		{"ratelimit", []string{module, "github.com", "gorm.io", "golang.org", "go."}},
