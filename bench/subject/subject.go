@@ -34,8 +34,8 @@ type Subject struct {
 
 var bound = "DATABASE_MAX_CONNS=" + strconv.Itoa(MaxConns)
 
-// Build builds the subjects into dir: the service, whose source is in the folder service, by its own build.sh, the
-// others with the flags that it uses, from the folder bench.
+// Build builds the subjects into dir: the service, whose source is in the folder service, by its own build.sh, and the
+// others from the folder bench, stripped as it is.
 func Build(ctx context.Context, service, bench, dir string) (map[string]Subject, error) {
 	made, err := build(ctx, service, dir)
 	if err != nil {
