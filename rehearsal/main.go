@@ -5,14 +5,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"os/signal"
 	"slices"
@@ -134,12 +131,10 @@ func (s *session) deploy() error {
 	if err != nil {
 		return err
 	}
-	tasks := outputs[output.URL] + "/api/v1/tasks"
-	status, err := s.ask(tasks)
-	if err != nil {
+	if err := s.stage.Ready(s.ctx, outputs[output.URL]); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "\nStack %s stands after %s; GET %s answered %s.\n\n", s.stack.Name, time.Since(started).Round(time.Second), tasks, status)
+	fmt.Fprintf(s.out, "\nStack %s stands after %s; %s is ready.\n\n", s.stack.Name, time.Since(started).Round(time.Second), outputs[output.URL])
 	for _, name := range slices.Sorted(maps.Keys(outputs)) {
 		fmt.Fprintf(s.out, "  %-18s %s\n", name, outputs[name])
 	}
@@ -150,7 +145,7 @@ func (s *session) deploy() error {
 		made = append(made, cost.Resource{Type: r.Token, ID: r.ID, Inputs: r.Inputs.Mappable()})
 	}
 	s.bill(region, made)
-	ca := s.stage.Host.RootCertificates()
+	ca, tasks := s.stage.Host.RootCertificates(), outputs[output.URL]+"/api/v1/tasks"
 	fmt.Fprintf(s.out, "\nTry it:\n  curl --cacert %s %s -H 'Content-Type: application/json' -d '{\"title\":\"buy milk\"}'\n  curl --cacert %s %s\n", ca, tasks, ca, tasks)
 	return nil
 }
@@ -185,30 +180,4 @@ func (s *session) bill(region string, resources []cost.Resource) {
 		return
 	}
 	fmt.Fprintf(s.out, "\n%s", estimate)
-}
-
-// ask sends one request as a client would.
-func (s *session) ask(url string) (string, error) {
-	pem, err := os.ReadFile(s.stage.Host.RootCertificates())
-	if err != nil {
-		return "", fmt.Errorf("read the root certificate: %w", err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
-	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(s.ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", fmt.Errorf("ask the service: %w", err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", fmt.Errorf("ask the service: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
-		return "", errors.Join(fmt.Errorf("GET %s answered %s: %s", url, response.Status, body), err)
-	}
-	return response.Status, nil
 }

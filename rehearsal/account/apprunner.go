@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-
 	"example.com/todo/rehearsal/schema"
 )
 
@@ -215,11 +213,7 @@ func makeService(c *call) error {
 }
 
 func checkService(c *call) error {
-	operation := c.kind.create
-	if c.old != nil {
-		operation = c.kind.update
-	}
-	refuse := func(message string) error { return c.refusal(operation, "InvalidRequestException", message) }
+	refuse := func(message string) error { return c.refusal(c.operation(), "InvalidRequestException", message) }
 	// AR-3
 	cpu, memory := c.str("instanceConfiguration", "cpu"), c.str("instanceConfiguration", "memory")
 	if cpu != "" && !slices.Contains(sizes[units(cpu)], units(memory)) {
@@ -280,117 +274,4 @@ func units(size string) string {
 		}
 	}
 	return size
-}
-
-// startService deploys a new service; one that fails stays as CREATE_FAILED. (AR-11)
-func startService(ctx context.Context, c *call) error {
-	host, err := c.a.deploy(ctx, c)
-	c.a.mu.Lock()
-	defer c.a.mu.Unlock()
-	c.set("serviceUrl", host)
-	if err != nil {
-		c.set("status", "CREATE_FAILED")
-		return fmt.Errorf("waiting for completion: unexpected state 'CREATE_FAILED', wanted target 'RUNNING'. last error: %w", err)
-	}
-	c.set("status", "RUNNING")
-	return nil
-}
-
-// updateService deploys a change. One that fails is rolled back, and the provider does not notice. (AR-12)
-func updateService(ctx context.Context, c *call) error {
-	_, err := c.a.deploy(ctx, c)
-	c.a.mu.Lock()
-	defer c.a.mu.Unlock()
-	if err == nil {
-		c.set("status", "RUNNING")
-		return nil
-	}
-	if c.str("status") == "CREATE_FAILED" {
-		return fmt.Errorf("waiting for completion: unexpected state 'CREATE_FAILED', wanted target 'RUNNING'. last error: %w", err)
-	}
-	outputs := c.State
-	c.Inputs, c.State = c.old, stateOf(c.old)
-	for name := range c.kind.Outputs {
-		c.State[resource.PropertyKey(name)] = outputs[resource.PropertyKey(name)]
-	}
-	c.a.runtime.Event(c.ID, fmt.Sprintf("Service update failed and was rolled back: %v", err))
-	return nil
-}
-
-func (a *Account) deploy(ctx context.Context, c *call) (string, error) {
-	revision, err := a.revision(c)
-	if err != nil {
-		return "", err
-	}
-	return a.runtime.Deploy(ctx, revision)
-}
-
-// revision is what the service's instances are started from.
-func (a *Account) revision(c *call) (Service, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	access := c.str("sourceConfiguration", "authenticationConfiguration", "accessRoleArn")
-	image, err := a.pull(access, c.str("sourceConfiguration", "imageRepository", "imageIdentifier"))
-	if err != nil {
-		return Service{}, fmt.Errorf("failed to copy the image from ECR: %w", err)
-	}
-	port := c.str("sourceConfiguration", "imageRepository", "imageConfiguration", "port")
-	if port == "" {
-		port = "8080"
-	}
-	// AR-13
-	if image.Platform != "linux/amd64" {
-		return Service{}, fmt.Errorf("exec format error (the image is for %s, App Runner runs linux/amd64); Health check failed on port '%s'. Check your configured port number. For more information, read the application logs", image.Platform, port)
-	}
-	scaling := a.find(tokenAutoScaling+"#arn", c.str("autoScalingConfigurationArn"))
-	instances := 1
-	if scaling != nil {
-		instances = int(scaling.num("minSize"))
-	}
-	return Service{
-		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Image: image, Port: port, Instances: instances,
-		Environment: c.dict("sourceConfiguration", "imageRepository", "imageConfiguration", "runtimeEnvironmentVariables"),
-		RoleARN:     c.str("instanceConfiguration", "instanceRoleArn"),
-		Health: HealthCheck{
-			Protocol: c.str("healthCheckConfiguration", "protocol"), Path: c.str("healthCheckConfiguration", "path"),
-			Interval: int(c.num("healthCheckConfiguration", "interval")), Timeout: int(c.num("healthCheckConfiguration", "timeout")),
-			Healthy: int(c.num("healthCheckConfiguration", "healthyThreshold")), Unhealthy: int(c.num("healthCheckConfiguration", "unhealthyThreshold")),
-		},
-		Databases: a.reachable(c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn")),
-	}, nil
-}
-
-// reachable are the database endpoints in a connector's VPC whose security groups let the connector's in. (AR-14)
-func (a *Account) reachable(connectorARN string) []string {
-	connector := a.find(tokenConnector+"#arn", connectorARN)
-	if connector == nil {
-		return nil
-	}
-	vpc := a.find(tokenSubnet, connector.list("subnets")[0]).str("vpcId")
-	var endpoints []string
-	for _, cluster := range a.of(tokenCluster) {
-		group := a.find(tokenSubnetGroup, cluster.str("dbSubnetGroupName"))
-		if group == nil || group.str("vpcId") != vpc {
-			continue
-		}
-		if a.admitted(connector.list("securityGroups"), cluster.list("vpcSecurityGroupIds"), cluster.num("port")) {
-			endpoints = append(endpoints, cluster.str("endpoint"))
-		}
-	}
-	return endpoints
-}
-
-// admitted says whether members of one set of security groups may open a connection to members of another.
-func (a *Account) admitted(from, to []string, port float64) bool {
-	passes := func(token string, own, peers []string) bool {
-		for _, rule := range a.of(token) {
-			open := rule.str("ipProtocol") == "-1" || (rule.str("ipProtocol") == "tcp" && rule.num("fromPort") <= port && port <= rule.num("toPort"))
-			peer := slices.Contains(peers, rule.str("referencedSecurityGroupId")) || rule.str("cidrIpv4") != ""
-			if slices.Contains(own, rule.str("securityGroupId")) && open && peer {
-				return true
-			}
-		}
-		return false
-	}
-	return passes(tokenEgressRule, from, to) && passes(tokenIngressRule, to, from)
 }

@@ -28,7 +28,7 @@ func TestEveryBehaviourHasItsCodeAndItsTest(t *testing.T) {
 		t.Fatal("BEHAVIOUR.md lists nothing")
 	}
 	inCode, inTests := map[string]bool{}, map[string]bool{}
-	number := regexp.MustCompile(`\b(?:PRO|ACC|EC2|IAM|RDS|SM|ECR|AR|LOG|CW|SNS|WAF|RUN|DOC)-\d+\b`)
+	number := regexp.MustCompile(`\b(?:PRO|ACC|EC2|NET|IAM|RDS|SM|ECR|AR|LOG|CW|SNS|WAF|RUN|DOC)-\d+\b`)
 	err = filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".go" {
 			return err

@@ -22,6 +22,14 @@ func (c *call) refusal(operation, code, message string) error {
 	return &APIError{Service: c.kind.service, Operation: operation, Code: code, Message: message}
 }
 
+// operation is the one that the call asks of the API.
+func (c *call) operation() string {
+	if c.old != nil {
+		return c.kind.update
+	}
+	return c.kind.create
+}
+
 // label is how the provider calls a resource in an error: by its name where it has one.
 func (c *call) label(urn resource.URN) string {
 	for _, name := range []string{c.kind.AutoName, "serviceName", "vpcConnectorName", "clusterIdentifier", "identifier"} {

@@ -137,11 +137,15 @@ var network = []*kind{
 						fmt.Sprintf("The route identified by %s already exists.", c.str("destinationCidrBlock")))
 				}
 			}
+			if err := checkRoute(c); err != nil {
+				return err
+			}
 			c.ID = "r-" + c.str("routeTableId") + fingerprint(c.str("destinationCidrBlock"))[:10]
 			c.set("origin", "CreateRoute")
 			c.set("state", "active")
 			return nil
 		},
+		changed: checkRoute,
 	},
 	{
 		Type: &schema.Type{
@@ -162,8 +166,9 @@ var network = []*kind{
 				}
 			}
 			c.prefixed("rtbassoc-")
-			return nil
+			return checkAssociation(c)
 		},
+		changed: checkAssociation,
 	},
 	{
 		Type: &schema.Type{
@@ -206,11 +211,18 @@ var network = []*kind{
 			if !c.a.hasInternetGateway(vpc) {
 				return c.refusal("CreateNatGateway", "Gateway.NotAttached", fmt.Sprintf("Network %s has no Internet gateway attached", vpc))
 			}
-			if c.str("connectivityType") == "public" && c.str("allocationId") == "" {
+			address := c.a.find(tokenEIP, c.str("allocationId"))
+			switch public := c.str("connectivityType") == "public"; {
+			case public && address == nil:
 				return c.refusal("CreateNatGateway", "MissingParameter", "The request must contain the parameter AllocationId")
+			case !public && address != nil:
+				return c.refusal("CreateNatGateway", "InvalidParameter", "The request must not contain the parameter AllocationId for a private NAT gateway")
+			case public:
+				c.set("publicIp", address.str("publicIp"))
+			default:
+				c.set("publicIp", "")
 			}
 			c.prefixed("nat-")
-			c.set("publicIp", c.a.find(tokenEIP, c.str("allocationId")).str("publicIp"))
 			return nil
 		},
 	},
@@ -230,7 +242,7 @@ var network = []*kind{
 		},
 		service: "EC2", noun: "VPC endpoint", create: "CreateVpcEndpoint", update: "ModifyVpcEndpoint", destroy: "DeleteVpcEndpoints",
 		invalid: "InvalidParameter", missing: "InvalidVpcEndpointId.NotFound",
-		made: makeEndpoint,
+		made: makeEndpoint, changed: checkEndpoint,
 	},
 }
 
@@ -263,44 +275,6 @@ func makeSubnet(c *call) error {
 	return nil
 }
 
-func makeEndpoint(c *call) error {
-	vpc := c.a.find(tokenVPC, c.str("vpcId"))
-	// EC2-9
-	if name := c.str("serviceName"); !strings.HasPrefix(name, "com.amazonaws."+c.Region+".") {
-		return c.refusal("CreateVpcEndpoint", "InvalidServiceName", fmt.Sprintf("The Vpc Endpoint Service '%s' does not exist", name))
-	}
-	// EC2-10
-	seen := map[string]bool{}
-	for _, id := range c.list("subnetIds") {
-		subnet := c.a.find(tokenSubnet, id)
-		if subnet.str("vpcId") != vpc.ID {
-			return c.refusal("CreateVpcEndpoint", "InvalidParameter", fmt.Sprintf("The subnet ID '%s' does not belong to %s", id, vpc.ID))
-		}
-		if seen[subnet.str("availabilityZone")] {
-			return c.refusal("CreateVpcEndpoint", "DuplicateSubnetsInSameZone", fmt.Sprintf("Found another VPC endpoint subnet in the availability zone of %s", id))
-		}
-		seen[subnet.str("availabilityZone")] = true
-	}
-	if c.flag("privateDnsEnabled") {
-		// EC2-11
-		if !vpc.flag("enableDnsSupport") || !vpc.flag("enableDnsHostnames") {
-			return c.refusal("CreateVpcEndpoint", "InvalidParameter", fmt.Sprintf("Enabling private DNS requires both enableDnsSupport and enableDnsHostnames VPC attributes set to true for %s", vpc.ID))
-		}
-		// EC2-12
-		for _, other := range c.a.of(tokenVPCEndpoint) {
-			if other.str("vpcId") == vpc.ID && other.str("serviceName") == c.str("serviceName") && other.flag("privateDnsEnabled") {
-				name := strings.TrimPrefix(c.str("serviceName"), "com.amazonaws."+c.Region+".")
-				return c.refusal("CreateVpcEndpoint", "InvalidParameter", fmt.Sprintf("private-dns-enabled cannot be set because there is already a conflicting DNS domain for %s.%s.amazonaws.com in the VPC %s", name, c.Region, vpc.ID))
-			}
-		}
-	}
-	c.prefixed("vpce-")
-	c.set("arn", c.arn("ec2", "vpc-endpoint/"+c.ID))
-	c.set("state", "available")
-	c.set("ownerId", ID)
-	return nil
-}
-
 // zoneLetters are the zones of every simulated region.
 const zoneLetters = "abc"
 
@@ -326,30 +300,6 @@ func (a *Account) inRegion(token, region string) []*Resource {
 		}
 	}
 	return all
-}
-
-func (a *Account) hasInternetGateway(vpc string) bool {
-	for _, gateway := range a.of(tokenInternetGateway) {
-		if gateway.str("vpcId") == vpc {
-			return true
-		}
-	}
-	return false
-}
-
-// isPublic says whether a subnet's route table leads to an internet gateway.
-func (a *Account) isPublic(subnet string) bool {
-	for _, association := range a.of(tokenRouteTableAssociation) {
-		if association.str("subnetId") != subnet {
-			continue
-		}
-		for _, route := range a.of(tokenRoute) {
-			if route.str("routeTableId") == association.str("routeTableId") && route.str("gatewayId") != "" {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // oneOf demands exactly one of the named properties, as Terraform's ExactlyOneOf does.

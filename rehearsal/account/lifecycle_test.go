@@ -362,22 +362,3 @@ func TestImagesThatCannotRun(t *testing.T) {
 		w.mustRefuse(refused, "up", text)
 	}
 }
-
-// AR-14
-func TestDatabaseIsReachedThroughSecurityGroupsOnly(t *testing.T) {
-	w := newCloud(t).world()
-	endpoint := w.made["cluster"].state["endpoint"].(string)
-	if got := w.runtime.deployed[0].Databases; !slices.Equal(got, []string{endpoint}) {
-		t.Errorf("the service reaches %v, want %s", got, endpoint)
-	}
-	for n, rule := range []string{"in", "out"} {
-		if refused := w.remove(w.made[rule]); refused != nil {
-			t.Fatal(refused.text)
-		}
-		w.make(w.made["service"].token, rule, w.props["service"].with(props{"serviceName": "without-" + rule}))
-		if got := w.runtime.deployed[n+1].Databases; len(got) != 0 {
-			t.Errorf("without the rule %q the service reaches %v", rule, got)
-		}
-		w.make(w.made[rule].token, rule+"again", w.props[rule])
-	}
-}

@@ -35,7 +35,9 @@ type Service struct {
 	RoleARN           string // whose credentials the instances get; empty for none
 	Instances         int
 	Health            HealthCheck
-	// Databases are the endpoints that the service's network reaches.
+	// ConnectorARN is the VPC connector that all its connections go through; empty for none.
+	ConnectorARN string
+	// Databases are the endpoints that the environment names, whether there is a way to them or not.
 	Databases []string
 }
 

@@ -70,29 +70,41 @@ func ruleKind(token, direction, create, destroy string) *kind {
 		service: "EC2", noun: "security group " + direction + " rule", create: create, update: "ModifySecurityGroupRules", destroy: destroy,
 		invalid: "InvalidParameterValue", missing: "InvalidSecurityGroupRuleId.NotFound",
 		made: func(c *call) error {
-			// EC2-14
-			if c.str("ipProtocol") == "-1" {
-				if !c.at("fromPort").IsNull() || !c.at("toPort").IsNull() {
-					return c.refusal(create, "InvalidParameterValue", "You may not specify all protocols and specific ports. Please specify each protocol and port range combination individually, or all protocols and no port range.")
-				}
-			} else if c.at("fromPort").IsNull() || c.at("toPort").IsNull() {
-				return c.refusal(create, "MissingParameter", "The request must contain the parameters fromPort and toPort for protocol "+c.str("ipProtocol"))
-			} else if c.num("fromPort") > c.num("toPort") {
-				return c.refusal(create, "InvalidParameterValue", fmt.Sprintf("Invalid TCP/UDP port range (%v:%v)", c.num("fromPort"), c.num("toPort")))
-			}
-			// EC2-15
-			for _, other := range c.a.of(token) {
-				if sameRule(other, c.Resource) {
-					return c.refusal(create, "InvalidPermission.Duplicate", fmt.Sprintf(`the specified rule "peer: %s, %s, from port: %v, to port: %v, ALLOW" already exists`,
-						peer(c.Resource), c.str("ipProtocol"), c.num("fromPort"), c.num("toPort")))
-				}
-			}
 			c.prefixed("sgr-")
 			c.set("arn", c.arn("ec2", "security-group-rule/"+c.ID))
 			c.set("securityGroupRuleId", c.ID)
-			return nil
+			return checkRule(c)
 		},
+		changed: checkRule,
 	}
+}
+
+func checkRule(c *call) error {
+	refuse := func(code, format string, args ...any) error {
+		return c.refusal(c.operation(), code, fmt.Sprintf(format, args...))
+	}
+	// EC2-14
+	switch all := c.str("ipProtocol") == "-1"; {
+	case all && (!c.at("fromPort").IsNull() || !c.at("toPort").IsNull()):
+		return refuse("InvalidParameterValue", "You may not specify all protocols and specific ports. Please specify each protocol and port range combination individually, or all protocols and no port range.")
+	case all:
+	case c.at("fromPort").IsNull() || c.at("toPort").IsNull():
+		return refuse("MissingParameter", "The request must contain the parameters fromPort and toPort for protocol %s", c.str("ipProtocol"))
+	case c.num("fromPort") > c.num("toPort"):
+		return refuse("InvalidParameterValue", "Invalid TCP/UDP port range (%v:%v)", c.num("fromPort"), c.num("toPort"))
+	}
+	// EC2-15
+	for _, other := range c.a.of(c.Token) {
+		if other != c.Resource && sameRule(other, c.Resource) {
+			return refuse("InvalidPermission.Duplicate", `the specified rule "peer: %s, %s, from port: %v, to port: %v, ALLOW" already exists`,
+				peer(c.Resource), c.str("ipProtocol"), c.num("fromPort"), c.num("toPort"))
+		}
+	}
+	// EC2-17
+	if id := c.str("referencedSecurityGroupId"); id != "" && c.a.networkOf(id) != c.a.networkOf(c.str("securityGroupId")) {
+		return refuse("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
+	}
+	return nil
 }
 
 func sameRule(a, b *Resource) bool {

@@ -40,11 +40,13 @@ func (c *cloud) world() *world {
 		return add(name, "aws:ec2/securityGroup:SecurityGroup", props{"vpcId": vpc.id, "description": "of " + name})
 	}
 	caller, callee := group("caller"), group("callee")
-	rule := func(name, token string, own, peer made) {
-		add(name, token, props{"securityGroupId": own.id, "referencedSecurityGroupId": peer.id, "ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432})
+	rule := func(name, token string, own, peer made, port int) {
+		add(name, token, props{"securityGroupId": own.id, "referencedSecurityGroupId": peer.id, "ipProtocol": "tcp", "fromPort": port, "toPort": port})
 	}
-	rule("out", "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", caller, callee)
-	rule("in", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", callee, caller)
+	rule("out", egressRule, caller, callee, 5432)
+	rule("in", ingressRule, callee, caller, 5432)
+	rule("apiOut", egressRule, caller, callee, 443)
+	rule("apiIn", ingressRule, callee, caller, 443)
 	add("endpoint", "aws:ec2/vpcEndpoint:VpcEndpoint", props{
 		"vpcId": vpc.id, "serviceName": "com.amazonaws.eu-west-1.secretsmanager", "vpcEndpointType": "Interface",
 		"subnetIds": []string{private1.id, private2.id}, "securityGroupIds": []string{callee.id}, "privateDnsEnabled": true,
@@ -101,6 +103,11 @@ func (c *cloud) world() *world {
 	add("dashboard", "aws:cloudwatch/dashboard:Dashboard", props{"dashboardName": "todo-test", "dashboardBody": dashboard("eu-west-1", 8)})
 	return w
 }
+
+const (
+	egressRule  = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+	ingressRule = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+)
 
 func webACL(region, scope, name string) string {
 	return fmt.Sprintf("arn:aws:wafv2:%s:%s:%s/webacl/%s/01234567-89ab-cdef-0123-456789abcdef", region, account.ID, scope, name)

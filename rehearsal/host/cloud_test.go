@@ -89,10 +89,14 @@ func (c *cloud) cluster() (made, error) {
 	if err != nil {
 		return made{}, err
 	}
+	guards, err := c.make(groupToken, "database", props{"vpcId": vpc.id})
+	if err != nil {
+		return made{}, err
+	}
 	cluster, err := c.make("aws:rds/cluster:Cluster", "cluster", props{
 		"clusterIdentifier": "todo-test", "engine": "aurora-postgresql", "engineVersion": "17", "databaseName": "tasks",
 		"masterUsername": "tasks", "manageMasterUserPassword": true, "storageEncrypted": true, "skipFinalSnapshot": true,
-		"dbSubnetGroupName": group.id, "serverlessv2ScalingConfiguration": props{"minCapacity": 0, "maxCapacity": 1},
+		"dbSubnetGroupName": group.id, "vpcSecurityGroupIds": []any{guards.id}, "serverlessv2ScalingConfiguration": props{"minCapacity": 0, "maxCapacity": 1},
 	})
 	if err != nil {
 		return made{}, err
@@ -114,8 +118,8 @@ func (c *cloud) role(name, service, secretARN string) (string, error) {
 	return role.output("arn"), err
 }
 
-// revision is one instance of this very program with some more environment.
-func revision(name string, environment map[string]string) (account.Service, error) {
+// newSpec is one instance of this very program with some more environment.
+func newSpec(name string, environment map[string]string) (account.Service, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return account.Service{}, fmt.Errorf("find the program of the instances: %w", err)
@@ -131,7 +135,7 @@ func revision(name string, environment map[string]string) (account.Service, erro
 
 func mustRevision(t *testing.T, name string, environment map[string]string) account.Service {
 	t.Helper()
-	spec, err := revision(name, environment)
+	spec, err := newSpec(name, environment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +192,11 @@ func (c *cloud) listening(cluster made, spec account.Service) []string {
 	c.host.mu.Lock()
 	d, s := c.host.databases[cluster.id], c.host.services[spec.ARN]
 	c.host.mu.Unlock()
-	return append(c.running(spec.ARN), d.proxy.Addr, d.server.Addr, s.front.host,
+	addresses := c.running(spec.ARN)
+	for _, way := range s.current.ways {
+		addresses = append(addresses, way.Addr)
+	}
+	return append(addresses, d.proxy.Addr, d.server.Addr, s.front.host,
 		c.host.platform.awsURL[len("https://"):], c.host.platform.credentialsURL[len("http://"):])
 }
 

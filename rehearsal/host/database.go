@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"example.com/todo/service/postgres/postgrestest"
 
@@ -38,7 +39,7 @@ func (h *Host) StartDatabase(ctx context.Context, spec account.Database) error {
 	if err != nil {
 		return err
 	}
-	proxy, err := newProxy(server.Addr)
+	proxy, err := newProxy(func(client net.Conn) { relay(client, server.Addr) })
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}

@@ -87,7 +87,7 @@ func runParent(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	spec, err := revision("one", nil)
+	spec, err := newSpec("one", nil)
 	if err != nil {
 		return err
 	}

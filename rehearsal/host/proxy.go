@@ -8,12 +8,12 @@ import (
 	"sync"
 )
 
-// A Proxy passes TCP connections on and can stall or cut them, as a database that falls asleep or restarts does.
+// A Proxy passes TCP connections on and can stall or cut them, as a network that fails does.
 type Proxy struct {
 	// Addr is where it listens.
 	Addr string
 
-	target   string
+	carry    func(client net.Conn) // to where it is to go, until either side ends
 	listener net.Listener
 	done     sync.WaitGroup
 
@@ -24,19 +24,18 @@ type Proxy struct {
 	closed  bool
 }
 
-func newProxy(target string) (*Proxy, error) {
+func newProxy(carry func(client net.Conn)) (*Proxy, error) {
 	listener, err := net.Listen("tcp4", loopback+":0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the database proxy: %w", err)
 	}
-	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, conns: map[net.Conn]bool{}, gate: make(chan struct{})}
+	p := &Proxy{Addr: listener.Addr().String(), carry: carry, listener: listener, conns: map[net.Conn]bool{}, gate: make(chan struct{})}
 	close(p.gate)
 	p.done.Go(p.accept)
 	return p, nil
 }
 
-// Stall accepts new connections but passes nothing of theirs on until Pass. Open ones stay as they are: a
-// database falls asleep only when there are none. (RUN-5)
+// Stall accepts new connections but passes nothing of theirs on until Pass. Open ones stay as they are. (RUN-5)
 func (p *Proxy) Stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,11 +120,20 @@ func (p *Proxy) pass(client net.Conn) {
 	gate := p.gate
 	p.mu.Unlock()
 	<-gate
-	server, err := net.Dial("tcp4", p.target)
+	p.carry(client)
+}
+
+// relay passes a connection on to addr, as it is.
+func relay(client net.Conn, addr string) {
+	server, err := net.Dial("tcp4", addr)
 	if err != nil {
 		return
 	}
-	// Either side's end ends the other.
+	join(client, server)
+}
+
+// join passes on what two connections send each other; either side's end ends the other.
+func join(client, server net.Conn) {
 	var both sync.WaitGroup
 	for _, way := range [][2]net.Conn{{server, client}, {client, server}} {
 		both.Go(func() {

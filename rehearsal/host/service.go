@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,6 +31,9 @@ type service struct {
 	host   *Host
 	front  *front
 	number int // of the next instance, for its log's name
+
+	mu      sync.Mutex
+	current *revision // nil before the first that became healthy
 }
 
 // Deploy implements account.Runtime. (RUN-6)
@@ -42,14 +47,18 @@ func (h *Host) Deploy(ctx context.Context, spec account.Service) (string, error)
 	if err != nil {
 		return "", err
 	}
-	started, err := s.startAll(ctx, spec)
+	next, err := h.newRevision(spec)
 	if err != nil {
 		return s.front.host, err
 	}
+	started, err := s.startAll(ctx, next)
+	if err != nil {
+		return s.front.host, errors.Join(err, next.close())
+	}
 	h.Event(spec.ARN, fmt.Sprintf("%d instance(s) of %s run", len(started), spec.Image.Digest))
-	before := s.front.turnTo(started)
+	before, old := s.front.turnTo(started), s.turnTo(next)
 	drain(ctx, before)
-	if err := s.stopAll(before); err != nil {
+	if err := errors.Join(s.stopAll(before), old.close()); err != nil {
 		// The deployment has succeeded; App Runner kills what does not end and says nothing.
 		h.Event(spec.ARN, err.Error())
 	}
@@ -104,69 +113,56 @@ func (h *Host) Remove(ctx context.Context, arn string) error {
 }
 
 func (s *service) close() error {
-	return errors.Join(s.front.close(), s.stopAll(s.front.turnTo(nil)))
+	return errors.Join(s.front.close(), s.stopAll(s.front.turnTo(nil)), s.turnTo(nil).close())
+}
+
+// turnTo has a revision be the current one and answers the one before.
+func (s *service) turnTo(next *revision) (before *revision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, s.current = s.current, next
+	return before
+}
+
+// Unreached says what running services have tried to connect to and did not reach, and what their networks lack for it. (NET-1)
+func (h *Host) Unreached() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []string
+	for _, arn := range slices.Sorted(maps.Keys(h.services)) {
+		s := h.services[arn]
+		s.mu.Lock()
+		if s.current != nil {
+			all = append(all, s.current.missing()...)
+		}
+		s.mu.Unlock()
+	}
+	return all
 }
 
 // startAll starts a revision's instances and answers when all are healthy, or stops them. (RUN-7)
-func (s *service) startAll(ctx context.Context, spec account.Service) ([]*instance, error) {
+func (s *service) startAll(ctx context.Context, r *revision) ([]*instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.host.startLimit)
 	defer cancel()
-	environment, err := s.environment(spec)
-	if err != nil {
-		return nil, err
-	}
 	var started []*instance
-	for range spec.Instances {
-		i, err := s.start(spec, environment)
+	for range r.spec.Instances {
+		i, err := s.start(r)
 		if err != nil {
 			return nil, errors.Join(err, s.stopAll(started))
 		}
 		started = append(started, i)
 	}
 	for _, i := range started {
-		if err := i.awaitHealthy(ctx, spec.Health); err != nil {
-			failure := fmt.Errorf("Health check failed on port '%s'. Check your configured port number. For more information, read the application logs: %w\n%s", spec.Port, err, i.lastLines())
+		if err := i.awaitHealthy(ctx, r.spec.Health); err != nil {
+			failure := fmt.Errorf("Health check failed on port '%s'. Check your configured port number. For more information, read the application logs: %w\n%s", r.spec.Port, err, i.lastLines())
 			return nil, errors.Join(failure, s.stopAll(started))
 		}
 	}
 	return started, nil
 }
 
-// environment is what the plan gives the service and what the platform adds: the role's credentials, where
-// the endpoints of this simulation are, and the root certificates that vouch for them. (RUN-1)
-func (s *service) environment(spec account.Service) ([]string, error) {
-	variables := map[string]string{}
-	for name, value := range spec.Environment {
-		variables[name] = value
-	}
-	variables["SSL_CERT_FILE"] = s.host.RootCertificates()
-	variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = s.host.platform.awsURL
-	// The service listens on every interface of its container; this machine is no container.
-	variables["LISTEN_HOST"] = loopback
-	if spec.RoleARN != "" {
-		url, token, err := s.host.platform.grant(spec.RoleARN)
-		if err != nil {
-			return nil, err
-		}
-		variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = url
-		variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
-	}
-	for _, value := range spec.Environment {
-		if slices.Contains(spec.Databases, value) {
-			if addr, running := s.host.resolve(value); running {
-				variables["DATABASE_HOSTADDR"] = addr
-			}
-		}
-	}
-	var environment []string
-	for name, value := range variables {
-		environment = append(environment, name+"="+value)
-	}
-	return environment, nil
-}
-
 // start starts one instance on a port of its own, since the instances here share one machine.
-func (s *service) start(spec account.Service, environment []string) (*instance, error) {
+func (s *service) start(r *revision) (*instance, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -178,8 +174,8 @@ func (s *service) start(spec account.Service, environment []string) (*instance, 
 	s.number++
 	i := &instance{
 		addr: net.JoinHostPort(loopback, strconv.Itoa(port)), exited: make(chan struct{}),
-		log: filepath.Join(logs, fmt.Sprintf("%s-%d.log", spec.Name, s.number)),
-		cmd: exec.Command(spec.Image.Program),
+		log: filepath.Join(logs, fmt.Sprintf("%s-%d.log", r.spec.Name, s.number)),
+		cmd: exec.Command(r.spec.Image.Program),
 	}
 	file, err := os.Create(i.log)
 	if err != nil {
@@ -187,11 +183,11 @@ func (s *service) start(spec account.Service, environment []string) (*instance, 
 	}
 	i.cmd.Stdout, i.cmd.Stderr = file, file
 	i.cmd.Dir = "/"
-	i.cmd.Env = append(slices.Clone(environment), "PORT="+strconv.Itoa(port))
+	i.cmd.Env = append(slices.Clone(r.environment), "PORT="+strconv.Itoa(port))
 	// A group of its own, so that Ctrl-C in a terminal reaches us alone and we end it.
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := i.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start an instance of %s: %w", spec.Name, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("start an instance of %s: %w", r.spec.Name, err), file.Close())
 	}
 	s.host.guard.started(i.cmd.Process.Pid)
 	go func() {

@@ -4,9 +4,12 @@ package stage
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -91,6 +94,37 @@ func (s *Stage) Stack(ctx context.Context, name string) (*engine.Stack, error) {
 		return nil, err
 	}
 	return engine.NewStack(ctx, s.tools, s.root, name, dir, provider.Attach(s.servers))
+}
+
+// Ready asks the service at url, as a client would, whether it has all that it needs. The error is what the service says, and
+// what the network lacks for connections that the service has tried in vain.
+func (s *Stage) Ready(ctx context.Context, url string) error {
+	pem, err := os.ReadFile(s.Host.RootCertificates())
+	if err != nil {
+		return fmt.Errorf("read the root certificate: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		return fmt.Errorf("ask the service: %w", err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask the service: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode == http.StatusOK {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	problems := []error{fmt.Errorf("GET %s answered %s: %s", request.URL, response.Status, body), err}
+	for _, missing := range s.Host.Unreached() {
+		problems = append(problems, errors.New(missing))
+	}
+	return errors.Join(problems...)
 }
 
 // Close ends everything that runs on the stage and removes what it wrote.

@@ -1,0 +1,93 @@
+package account
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+// startService deploys a new service; one that fails stays as CREATE_FAILED. (AR-11)
+func startService(ctx context.Context, c *call) error {
+	host, err := c.a.deploy(ctx, c)
+	c.a.mu.Lock()
+	defer c.a.mu.Unlock()
+	c.set("serviceUrl", host)
+	if err != nil {
+		c.set("status", "CREATE_FAILED")
+		return fmt.Errorf("waiting for completion: unexpected state 'CREATE_FAILED', wanted target 'RUNNING'. last error: %w", err)
+	}
+	c.set("status", "RUNNING")
+	return nil
+}
+
+// updateService deploys a change. One that fails is rolled back, and the provider does not notice. (AR-12)
+func updateService(ctx context.Context, c *call) error {
+	_, err := c.a.deploy(ctx, c)
+	c.a.mu.Lock()
+	defer c.a.mu.Unlock()
+	if err == nil {
+		c.set("status", "RUNNING")
+		return nil
+	}
+	if c.str("status") == "CREATE_FAILED" {
+		return fmt.Errorf("waiting for completion: unexpected state 'CREATE_FAILED', wanted target 'RUNNING'. last error: %w", err)
+	}
+	outputs := c.State
+	c.Inputs, c.State = c.old, stateOf(c.old)
+	for name := range c.kind.Outputs {
+		c.State[resource.PropertyKey(name)] = outputs[resource.PropertyKey(name)]
+	}
+	c.a.runtime.Event(c.ID, fmt.Sprintf("Service update failed and was rolled back: %v", err))
+	return nil
+}
+
+func (a *Account) deploy(ctx context.Context, c *call) (string, error) {
+	revision, err := a.revision(c)
+	if err != nil {
+		return "", err
+	}
+	return a.runtime.Deploy(ctx, revision)
+}
+
+// revision is what the service's instances are started from.
+func (a *Account) revision(c *call) (Service, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	access := c.str("sourceConfiguration", "authenticationConfiguration", "accessRoleArn")
+	image, err := a.pull(access, c.str("sourceConfiguration", "imageRepository", "imageIdentifier"))
+	if err != nil {
+		return Service{}, fmt.Errorf("failed to copy the image from ECR: %w", err)
+	}
+	port := c.str("sourceConfiguration", "imageRepository", "imageConfiguration", "port")
+	if port == "" {
+		port = "8080"
+	}
+	// AR-13
+	if image.Platform != "linux/amd64" {
+		return Service{}, fmt.Errorf("exec format error (the image is for %s, App Runner runs linux/amd64); Health check failed on port '%s'. Check your configured port number. For more information, read the application logs", image.Platform, port)
+	}
+	scaling := a.find(tokenAutoScaling+"#arn", c.str("autoScalingConfigurationArn"))
+	instances := 1
+	if scaling != nil {
+		instances = int(scaling.num("minSize"))
+	}
+	environment := c.dict("sourceConfiguration", "imageRepository", "imageConfiguration", "runtimeEnvironmentVariables")
+	var endpoints []string
+	for _, value := range environment {
+		if a.clusterAt(value) != nil {
+			endpoints = append(endpoints, value)
+		}
+	}
+	return Service{
+		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Image: image, Port: port, Instances: instances,
+		Environment: environment, Databases: endpoints,
+		RoleARN: c.str("instanceConfiguration", "instanceRoleArn"),
+		Health: HealthCheck{
+			Protocol: c.str("healthCheckConfiguration", "protocol"), Path: c.str("healthCheckConfiguration", "path"),
+			Interval: int(c.num("healthCheckConfiguration", "interval")), Timeout: int(c.num("healthCheckConfiguration", "timeout")),
+			Healthy: int(c.num("healthCheckConfiguration", "healthyThreshold")), Unhealthy: int(c.num("healthCheckConfiguration", "unhealthyThreshold")),
+		},
+		ConnectorARN: c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn"),
+	}, nil
+}

@@ -1,0 +1,142 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+
+	"example.com/todo/rehearsal/account"
+)
+
+// A revision is what a service's instances are started from, with their ways out.
+type revision struct {
+	host        *Host
+	spec        account.Service
+	environment []string
+	ways        []*Proxy
+
+	mu   sync.Mutex
+	lost map[string]string // where the last connection to it did not arrive, and why
+}
+
+// newRevision gives the instances what the plan gives them and what the platform adds: the role's credentials, where the
+// endpoints of this simulation are, and the root certificates that vouch for them. (RUN-1)
+func (h *Host) newRevision(spec account.Service) (*revision, error) {
+	r := &revision{host: h, spec: spec, lost: map[string]string{}}
+	variables := maps.Clone(spec.Environment)
+	if variables == nil {
+		variables = map[string]string{}
+	}
+	variables["SSL_CERT_FILE"] = h.RootCertificates()
+	// The service listens on every interface of its container; this machine is no container.
+	variables["LISTEN_HOST"] = loopback
+	if err := errors.Join(r.leadOut(variables), r.grant(variables)); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	for name, value := range variables {
+		r.environment = append(r.environment, name+"="+value)
+	}
+	return r, nil
+}
+
+func (r *revision) grant(variables map[string]string) error {
+	if r.spec.RoleARN == "" {
+		return nil
+	}
+	url, token, err := r.host.platform.grant(r.spec.RoleARN)
+	variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = url
+	variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
+	return err
+}
+
+// leadOut lays the ways to what an instance may connect to: Secrets Manager, and a database that its environment names.
+func (r *revision) leadOut(variables map[string]string) error {
+	secrets, err := r.way("Secrets Manager", func() error {
+		_, err := r.host.Account.APIPath(r.spec.ConnectorARN, r.spec.Region, "secretsmanager")
+		return err
+	}, func(client net.Conn) { relay(client, r.host.platform.awsURL[len("https://"):]) })
+	if err != nil {
+		return err
+	}
+	variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = "https://" + secrets.Addr
+	for _, endpoint := range r.spec.Databases {
+		database, err := r.way(endpoint, func() error {
+			return r.host.Account.DatabasePath(r.spec.ConnectorARN, endpoint)
+		}, func(client net.Conn) {
+			if addr, running := r.host.resolve(endpoint); running {
+				relay(client, addr)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		variables["DATABASE_HOSTADDR"] = database.Addr
+	}
+	return nil
+}
+
+// way carries connections to a destination for as long as the network has a path to it. Where there is none they are
+// answered by nothing, not refused: a client sees its own time-out, as on AWS. (NET-1)
+func (r *revision) way(to string, path func() error, carry func(net.Conn)) (*Proxy, error) {
+	proxy, err := newProxy(func(client net.Conn) {
+		if err := path(); err != nil {
+			r.lose(to, err)
+			_, _ = io.Copy(io.Discard, client) // until the client gives up
+			return
+		}
+		r.find(to)
+		carry(client)
+	})
+	if err == nil {
+		r.ways = append(r.ways, proxy)
+	}
+	return proxy, err
+}
+
+// lose tells people, once, what AWS leaves to be found out.
+func (r *revision) lose(to string, reason error) {
+	r.mu.Lock()
+	told := r.lost[to] == reason.Error()
+	r.lost[to] = reason.Error()
+	r.mu.Unlock()
+	if !told {
+		fmt.Fprintf(r.host.log, "rehearsal: %s (AWS would only let the connection time out)\n", r.unreached(to, reason.Error()))
+	}
+}
+
+func (r *revision) find(to string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.lost, to)
+}
+
+func (r *revision) unreached(to, reason string) string {
+	return fmt.Sprintf("%s cannot reach %s: %s", r.spec.Name, to, reason)
+}
+
+// missing is what the instances' last connections did not reach, and why.
+func (r *revision) missing() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, to := range slices.Sorted(maps.Keys(r.lost)) {
+		all = append(all, r.unreached(to, r.lost[to]))
+	}
+	return all
+}
+
+// close cuts the ways; instances that used them have ended. There may have been none.
+func (r *revision) close() error {
+	if r == nil {
+		return nil
+	}
+	var problems []error
+	for _, way := range r.ways {
+		problems = append(problems, way.close())
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,136 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/todo/rehearsal/account"
+)
+
+const (
+	groupToken   = "aws:ec2/securityGroup:SecurityGroup"
+	egressToken  = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+	ingressToken = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+)
+
+func (c *cloud) mustMake(t *testing.T, token, name string, p props) made {
+	t.Helper()
+	m, err := c.make(token, name, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// only are the ids of what there is of one type, and of one name if it is not empty.
+func (c *cloud) only(token, name string) []any {
+	var ids []any
+	for _, r := range c.host.Account.Resources() {
+		if r.Token == token && (name == "" || strings.HasPrefix(r.State["name"].StringValue(), name)) {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
+// connected is a service that is meant to reach a database and Secrets Manager, but whose groups let nothing through yet.
+func (c *cloud) connected(t *testing.T, cluster made) (spec account.Service, group made) {
+	t.Helper()
+	vpc := c.only("aws:ec2/vpc:Vpc", "")[0]
+	group = c.mustMake(t, groupToken, "service", props{"vpcId": vpc})
+	connector := c.mustMake(t, "aws:apprunner/vpcConnector:VpcConnector", "connector", props{
+		"vpcConnectorName": "todo-test", "subnets": c.only("aws:ec2/subnet:Subnet", ""), "securityGroups": []any{group.id}})
+	spec = mustRevision(t, "one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
+	spec.ConnectorARN, spec.Databases = connector.id, []string{cluster.output("endpoint")}
+	return spec, group
+}
+
+// knock opens a connection to an address that an instance was given, and says the first word.
+func knock(t *testing.T, address string, word []byte) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := conn.Write(word); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// greeting is what a PostgreSQL client sends first: that it wants TLS.
+var greeting = binary.BigEndian.AppendUint32([]byte{0, 0, 0, 8}, sslRequest)
+
+// RUN-1, NET-1
+func TestWhatTheNetworkDoesNotReachHangs(t *testing.T) {
+	c := newCloud(t)
+	cluster, err := c.cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, group := c.connected(t, cluster)
+	host := c.mustDeploy(t, spec)
+	variables := c.environments(t, spec.ARN)[0]
+	database, secrets := variables["DATABASE_HOSTADDR"], strings.TrimPrefix(variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"], "https://")
+
+	for _, way := range []struct{ address, to, lacks string }{
+		{database, cluster.output("endpoint"), "let nothing out to"}, {secrets, "Secrets Manager", "has no endpoint for com.amazonaws.eu-west-1.secretsmanager"},
+	} {
+		conn := knock(t, way.address, greeting)
+		told := func() bool {
+			said := strings.Join(c.host.Unreached(), "\n")
+			return strings.Contains(said, "todo cannot reach "+way.to) && strings.Contains(said, way.lacks)
+		}
+		await(t, "what the way to "+way.to+" lacks is told", told)
+		// A moment in which a refusal would have come.
+		if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := conn.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s answered: %d, %v", way.to, n, err)
+		}
+	}
+	if status, body := mustGet(t, c.client(t), "https://"+host+"/revision"); status != 200 || body != "one" {
+		t.Errorf("the service itself answers %d %q", status, body)
+	}
+
+	guards := c.only(groupToken, "database")[0]
+	c.mustMake(t, egressToken, "out", props{"securityGroupId": group.id, "referencedSecurityGroupId": guards, "ipProtocol": "-1"})
+	c.mustMake(t, ingressToken, "in", props{"securityGroupId": guards, "referencedSecurityGroupId": group.id, "ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432})
+	answer := make([]byte, 1)
+	if _, err := io.ReadFull(knock(t, database, greeting), answer); err != nil || answer[0] != 'S' {
+		t.Errorf("with rules for it the database answered %q, %v", answer, err)
+	}
+	for _, said := range c.host.Unreached() {
+		if strings.Contains(said, cluster.output("endpoint")) {
+			t.Errorf("still told after the database was reached: %s", said)
+		}
+	}
+}
+
+// NET-1
+func TestAServiceWithoutConnectorReachesAWSAndNoDatabase(t *testing.T) {
+	c := newCloud(t)
+	cluster, err := c.cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := mustRevision(t, "one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
+	spec.Databases = []string{cluster.output("endpoint")}
+	c.mustDeploy(t, spec)
+	variables := c.environments(t, spec.ARN)[0]
+	knock(t, variables["DATABASE_HOSTADDR"], greeting)
+	await(t, "it is told that the database is not reached", func() bool {
+		return strings.Contains(strings.Join(c.host.Unreached(), "\n"), "only a service with egress through a VPC connector")
+	})
+	if _, body := mustGet(t, c.client(t), variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"]); !strings.Contains(body, "MissingAuthenticationToken") {
+		t.Errorf("Secrets Manager answers %q, want its own refusal", body)
+	}
+}
