@@ -7,15 +7,18 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
+	"example.com/todo/rehearsal/clock"
 	"example.com/todo/rehearsal/provider"
 	"example.com/todo/rehearsal/schema"
 )
@@ -25,6 +28,9 @@ const ID = "123456789012"
 
 // An Account is one simulated AWS account with all its regions. It is safe for concurrent use.
 type Account struct {
+	// Clock is the account's time.
+	Clock *clock.Clock
+
 	runtime Runtime
 	kinds   map[string]*kind
 
@@ -43,12 +49,14 @@ type Resource struct {
 	Token, ID, Region string
 	// Inputs is what was asked for; State is that and what AWS added.
 	Inputs, State resource.PropertyMap
+
+	made time.Time
 }
 
 // New makes an empty account whose databases and services runtime runs.
 func New(runtime Runtime) *Account {
 	a := &Account{
-		runtime: runtime, kinds: map[string]*kind{},
+		Clock: clock.New(), runtime: runtime, kinds: map[string]*kind{},
 		resources: map[string]map[string]*Resource{}, serials: map[string]int{},
 		secrets: map[string]*secret{}, tokens: map[string]bool{},
 		images: map[string]map[string]Image{}, tags: map[string]map[string]string{},
@@ -73,6 +81,7 @@ type kind struct {
 	inUse                   string // the code for deleting what others refer to; empty when AWS allows that
 
 	made    func(*call) error
+	again   func(error) bool // whether the provider tries to create once more, for a while
 	changed func(*call) error
 	refuse  func(*call) error // may refuse a delete
 	start   func(context.Context, *call) error
@@ -110,7 +119,7 @@ func (a *Account) Create(ctx context.Context, s provider.Session, urn resource.U
 	k := a.kinds[string(urn.Type())]
 	r := &Resource{Token: k.Token, Region: s.Region, Inputs: inputs, State: stateOf(inputs)}
 	c := &call{Resource: r, a: a, kind: k}
-	if err := a.place(c, urn); err != nil {
+	if err := a.placeInTime(ctx, c, urn); err != nil {
 		return "", nil, fmt.Errorf("creating %s %s (%s): %w", k.service, k.noun, c.label(urn), err)
 	}
 	if k.start != nil {
@@ -120,6 +129,24 @@ func (a *Account) Create(ctx context.Context, s provider.Session, urn resource.U
 		}
 	}
 	return r.ID, a.state(r), nil
+}
+
+// propagationTimeout is how long the provider goes on asking when a refusal may be for IAM's delay.
+// https://github.com/hashicorp/terraform-provider-aws/blob/v5.100.0/internal/service/apprunner/service.go
+const propagationTimeout = 2 * time.Minute
+
+// placeInTime asks as often as the provider does. (IAM-10)
+func (a *Account) placeInTime(ctx context.Context, c *call, urn resource.URN) error {
+	until := a.Clock.Now().Add(propagationTimeout)
+	for {
+		err := a.place(c, urn)
+		if err == nil || c.kind.again == nil || !c.kind.again(err) || a.Clock.Now().After(until) {
+			return err
+		}
+		if ended := a.Clock.Sleep(ctx, time.Second); ended != nil {
+			return errors.Join(err, ended)
+		}
+	}
 }
 
 // place decides whether the resource may exist and takes it in.
@@ -145,6 +172,7 @@ func (a *Account) place(c *call, urn resource.URN) error {
 	if a.resources[c.Token] == nil {
 		a.resources[c.Token] = map[string]*Resource{}
 	}
+	c.made = a.Clock.Now()
 	if _, taken := a.resources[c.Token][c.ID]; taken {
 		return fmt.Errorf("%s %s exists already", c.kind.noun, c.ID)
 	}
@@ -294,7 +322,7 @@ func (a *Account) Resources() []Resource {
 	defer a.mu.Unlock()
 	var copies []Resource
 	for _, r := range a.all() {
-		copies = append(copies, Resource{r.Token, r.ID, r.Region, r.Inputs.Copy(), r.State.Copy()})
+		copies = append(copies, Resource{Token: r.Token, ID: r.ID, Region: r.Region, Inputs: r.Inputs.Copy(), State: r.State.Copy()})
 	}
 	return copies
 }

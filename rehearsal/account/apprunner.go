@@ -23,6 +23,8 @@ const (
 	tasksPrincipal = "tasks.apprunner.amazonaws.com"
 )
 
+const instanceRoleRefused = "Error in assuming instance role "
+
 func appRunnerName(most int) []schema.Rule {
 	return []schema.Rule{schema.Length(4, most), schema.Match(`^[A-Za-z0-9][A-Za-z0-9_-]*$`, "Member must satisfy regular expression pattern: [A-Za-z0-9][A-Za-z0-9-_]*")}
 }
@@ -130,7 +132,9 @@ var services = []*kind{
 		},
 		service: "AppRunner", noun: "Service", create: "CreateService", update: "UpdateService", destroy: "DeleteService",
 		invalid: "InvalidRequestException", missing: "ResourceNotFoundException",
-		made: makeService, start: startService, changed: checkService, apply: updateService,
+		// The provider gives IAM time for the instance's role, but for the access role none. (IAM-10)
+		again: func(err error) bool { return strings.Contains(err.Error(), instanceRoleRefused) },
+		made:  makeService, start: startService, changed: checkService, apply: updateService,
 		stop: func(ctx context.Context, c *call) error { return c.a.runtime.Remove(ctx, c.ID) },
 	},
 }
@@ -201,11 +205,11 @@ func makeService(c *call) error {
 			return c.refusal("CreateService", "InvalidRequestException", fmt.Sprintf("Service with the provided name already exists: %s.", c.str("serviceName")))
 		}
 	}
+	c.set("serviceId", c.ID)
+	c.ID = c.arn("apprunner", fmt.Sprintf("service/%s/%s", c.str("serviceName"), c.ID))
 	if err := checkService(c); err != nil {
 		return err
 	}
-	c.set("serviceId", c.ID)
-	c.ID = c.arn("apprunner", fmt.Sprintf("service/%s/%s", c.str("serviceName"), c.ID))
 	c.set("arn", c.ID)
 	c.set("serviceUrl", "")
 	c.set("status", "OPERATION_IN_PROGRESS")
@@ -247,12 +251,12 @@ func checkService(c *call) error {
 	if access == "" {
 		return refuse("Authentication configuration with an access role is required for an ECR image repository")
 	}
-	if err := c.a.assumable(access, buildPrincipal); err != nil {
+	if err := c.a.assumable(access, buildPrincipal, c.ID); err != nil {
 		return refuse("Error in assuming access role " + access)
 	}
 	if role := c.str("instanceConfiguration", "instanceRoleArn"); role != "" {
-		if err := c.a.assumable(role, tasksPrincipal); err != nil {
-			return refuse("Error in assuming instance role " + role)
+		if err := c.a.assumable(role, tasksPrincipal, c.ID); err != nil {
+			return refuse(instanceRoleRefused + role)
 		}
 	}
 	return nil

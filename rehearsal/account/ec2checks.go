@@ -59,6 +59,18 @@ func checkEndpoint(c *call) error {
 			return refuse("InvalidParameter", "The security group ID '%s' does not belong to %s", id, vpc.ID)
 		}
 	}
+	// IAM-7, NET-8
+	if document := c.str("policy"); document != "" {
+		parsed, err := parsePolicy(document)
+		if err != nil {
+			return refuse("InvalidPolicyDocument", "%v", err)
+		}
+		for _, s := range parsed.Statement {
+			if len(s.Principal) == 0 {
+				return refuse("InvalidPolicyDocument", "The Statement in the policy has no Principal")
+			}
+		}
+	}
 	if !c.flag("privateDnsEnabled") {
 		return nil
 	}

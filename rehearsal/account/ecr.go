@@ -194,11 +194,12 @@ func (a *Account) pull(roleARN, reference string) (Image, error) {
 	if repository == nil {
 		return Image{}, fmt.Errorf("the repository of %s does not exist", reference)
 	}
-	if err := a.authorize(roleARN, "ecr:GetAuthorizationToken", "*"); err != nil {
+	caller := Caller{RoleARN: roleARN, Region: repository.Region}
+	if err := a.authorize(caller, "ecr:GetAuthorizationToken", "*"); err != nil {
 		return Image{}, err
 	}
 	for _, action := range []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"} {
-		if err := a.authorize(roleARN, action, repository.str("arn")); err != nil {
+		if err := a.authorize(caller, action, repository.str("arn")); err != nil {
 			return Image{}, err
 		}
 	}

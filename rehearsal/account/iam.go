@@ -1,8 +1,8 @@
 package account
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"example.com/todo/rehearsal/schema"
@@ -51,10 +51,8 @@ var roles = []*kind{
 		changed: checkTrust,
 		refuse: func(c *call) error {
 			// IAM-4
-			for _, policy := range c.a.of(tokenRolePolicy) {
-				if policy.str("role") == c.ID {
-					return c.refusal("DeleteRole", "DeleteConflict", "Cannot delete entity, must delete policies first.")
-				}
+			if len(c.a.policiesOf(c.ID)) > 0 {
+				return c.refusal("DeleteRole", "DeleteConflict", "Cannot delete entity, must delete policies first.")
 			}
 			return nil
 		},
@@ -78,18 +76,41 @@ var roles = []*kind{
 	},
 }
 
+// The longest policies of a role, white space apart. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+const (
+	longestTrust  = 2048
+	longestInline = 10240
+)
+
 // IAM-2
 func checkTrust(c *call) error {
+	malformed := func(format string, args ...any) error {
+		return c.refusal(c.operation(), "MalformedPolicyDocument", fmt.Sprintf(format, args...))
+	}
 	document, err := parsePolicy(c.str("assumeRolePolicy"))
 	if err != nil {
-		return c.refusal(c.kind.create, "MalformedPolicyDocument", err.Error())
+		return malformed("%v", err)
+	}
+	// IAM-8
+	if size(c.str("assumeRolePolicy")) > longestTrust {
+		return c.refusal(c.operation(), "LimitExceeded", fmt.Sprintf("Cannot exceed quota for ACLSizePerRole: %d", longestTrust))
 	}
 	for _, s := range document.Statement {
 		if len(s.Principal) == 0 {
-			return c.refusal(c.kind.create, "MalformedPolicyDocument", "Missing required field Principal")
+			return malformed("Missing required field Principal")
 		}
-		if len(s.Resource) > 0 {
-			return c.refusal(c.kind.create, "MalformedPolicyDocument", "Has prohibited field Resource")
+		if len(s.Resource) > 0 || len(s.NotResource) > 0 {
+			return malformed("Has prohibited field Resource")
+		}
+		for _, service := range s.Principal["Service"] {
+			if !strings.HasSuffix(service, ".amazonaws.com") {
+				return malformed("Invalid principal in policy: \"SERVICE\":%q", service)
+			}
+		}
+		for _, arn := range s.Principal["AWS"] {
+			if strings.HasPrefix(arn, "arn:aws:iam::"+ID+":role/") && c.a.find(tokenRole+"#arn", arn) == nil {
+				return malformed("Invalid principal in policy: \"AWS\":%q", arn)
+			}
 		}
 	}
 	return nil
@@ -97,78 +118,37 @@ func checkTrust(c *call) error {
 
 // IAM-3
 func checkPermissions(c *call) error {
+	malformed := func(text string) error { return c.refusal(c.kind.create, "MalformedPolicyDocument", text) }
 	document, err := parsePolicy(c.str("policy"))
 	if err != nil {
-		return c.refusal(c.kind.create, "MalformedPolicyDocument", err.Error())
+		return malformed(err.Error())
 	}
 	for _, s := range document.Statement {
 		if len(s.Principal) > 0 {
-			return c.refusal(c.kind.create, "MalformedPolicyDocument", "Policy document should not specify a principal.")
+			return malformed("Policy document should not specify a principal.")
 		}
-		if len(s.Resource) == 0 {
-			return c.refusal(c.kind.create, "MalformedPolicyDocument", "Policy statement must contain resources.")
+		if len(s.Resource) == 0 && len(s.NotResource) == 0 {
+			return malformed("Policy statement must contain resources.")
 		}
-		for _, action := range s.Action {
-			if action != "*" && !strings.Contains(action, ":") {
-				return c.refusal(c.kind.create, "MalformedPolicyDocument", "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
-			}
+	}
+	// IAM-8
+	total := 0
+	for _, attached := range c.a.policiesOf(c.str("role")) {
+		if attached != c.Resource {
+			total += size(attached.str("policy"))
 		}
-		for _, target := range s.Resource {
-			if target != "*" && !strings.HasPrefix(target, "arn:") {
-				return c.refusal(c.kind.create, "MalformedPolicyDocument", fmt.Sprintf("Resource %s must be in ARN format or \"*\".", target))
-			}
-		}
+	}
+	if total+size(c.str("policy")) > longestInline {
+		return c.refusal(c.kind.create, "LimitExceeded", fmt.Sprintf("Maximum policy size of %d bytes exceeded for role %s", longestInline, c.str("role")))
 	}
 	return nil
 }
 
-// A policy is an IAM policy document, as far as the rehearsal understands it.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
-type policy struct {
-	Version   string      `json:"Version"`
-	ID        string      `json:"Id"`
-	Statement []statement `json:"Statement"`
+func size(document string) int {
+	return len(strings.Join(strings.Fields(document), ""))
 }
 
-type statement struct {
-	Sid       string               `json:"Sid"`
-	Effect    string               `json:"Effect"`
-	Principal map[string]oneOrMany `json:"Principal"`
-	Action    oneOrMany            `json:"Action"`
-	Resource  oneOrMany            `json:"Resource"`
-}
-
-// oneOrMany is a string or a list of strings, as the grammar allows in most places.
-type oneOrMany []string
-
-func (m *oneOrMany) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		*m = make(oneOrMany, 1)
-		return json.Unmarshal(data, &(*m)[0])
-	}
-	return json.Unmarshal(data, (*[]string)(m))
-}
-
-func parsePolicy(document string) (policy, error) {
-	var p policy
-	decoder := json.NewDecoder(strings.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
-		return p, fmt.Errorf("syntax errors in policy, or an element that the rehearsal does not evaluate: %w", err)
-	}
-	if p.Version != "2012-10-17" && p.Version != "2008-10-17" {
-		return p, fmt.Errorf("the policy must contain a valid version string")
-	}
-	if len(p.Statement) == 0 {
-		return p, fmt.Errorf("the policy must contain a statement")
-	}
-	for _, s := range p.Statement {
-		if s.Effect != "Allow" && s.Effect != "Deny" {
-			return p, fmt.Errorf("invalid effect: %s", s.Effect)
-		}
-		if len(s.Action) == 0 {
-			return p, fmt.Errorf("the policy statement must contain actions")
-		}
-	}
-	return p, nil
+// policiesOf are the policies in a role.
+func (a *Account) policiesOf(role string) []*Resource {
+	return slices.DeleteFunc(a.of(tokenRolePolicy), func(policy *Resource) bool { return policy.str("role") != role })
 }

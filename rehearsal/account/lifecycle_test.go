@@ -283,27 +283,27 @@ func TestPush(t *testing.T) {
 func TestAccessIsDecided(t *testing.T) {
 	w := newCloud(t).world()
 	own, access := w.made["own"].state["arn"].(string), w.made["access"].state["arn"].(string)
-	if _, err := w.account.AssumeRole(own, "tasks.apprunner.amazonaws.com"); err != nil {
+	if _, err := w.account.AssumeRole(own, "tasks.apprunner.amazonaws.com", w.made["service"].id); err != nil {
 		t.Errorf("the instance role: %v", err)
 	}
-	if _, err := w.account.AssumeRole(own, "build.apprunner.amazonaws.com"); err == nil {
+	if _, err := w.account.AssumeRole(own, "build.apprunner.amazonaws.com", w.made["service"].id); err == nil {
 		t.Error("the instance role was assumed by a service that it does not trust")
 	}
-	if _, value, err := w.account.GetSecretValue(own, w.secret()); err != nil || !strings.Contains(value, `"username":"tasks"`) {
+	if _, value, err := w.account.GetSecretValue(caller(own), w.secret()); err != nil || !strings.Contains(value, `"username":"tasks"`) {
 		t.Errorf("the instance role reads %q, %v", value, err)
 	}
 	for role, id := range map[string]string{access: w.secret(), own: w.secret() + "x"} {
 		var refusal *account.APIError
-		if _, _, err := w.account.GetSecretValue(role, id); !errors.As(err, &refusal) || refusal.Code != "AccessDeniedException" {
+		if _, _, err := w.account.GetSecretValue(caller(role), id); !errors.As(err, &refusal) || refusal.Code != "AccessDeniedException" {
 			t.Errorf("%s reads %s: got %v, want AccessDeniedException", role, id, err)
 		}
 	}
-	if err := w.account.Authorize(own, "secretsmanager:PutSecretValue", w.secret()); err == nil {
+	if err := w.account.Authorize(caller(own), "secretsmanager:PutSecretValue", w.secret()); err == nil {
 		t.Error("the instance role may write the secret")
 	}
 	deny := strings.Replace(allow(`"secretsmanager:Get*"`, "arn:aws:secretsmanager:*"), "Allow", "Deny", 1)
 	w.make(w.made["ownPolicy"].token, "deny", props{"role": w.made["own"].id, "policy": deny})
-	if err := w.account.Authorize(own, "secretsmanager:GetSecretValue", w.secret()); err == nil || !strings.Contains(err.Error(), "explicit deny") {
+	if err := w.account.Authorize(caller(own), "secretsmanager:GetSecretValue", w.secret()); err == nil || !strings.Contains(err.Error(), "explicit deny") {
 		t.Errorf("got %v, want an explicit deny", err)
 	}
 	if !strings.HasPrefix(w.secret(), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!cluster-") {

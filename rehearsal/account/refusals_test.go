@@ -53,7 +53,22 @@ func TestRefusals(t *testing.T) {
 		{"IAM-3", "accessPolicy", set("policy", trust("ecs.amazonaws.com")), up, "Policy document should not specify a principal."},
 		{"IAM-3", "accessPolicy", set("policy", allow(`"GetSecretValue"`, "*")), up, "must be prefaced by a vendor"},
 		{"IAM-3", "accessPolicy", set("policy", allow(`"s3:GetObject"`, "bucket")), up, "must be in ARN format"},
-		{"IAM-3", "accessPolicy", set("policy", strings.Replace(allow(`"s3:GetObject"`, "*"), `"Effect"`, `"Condition":{},"Effect"`, 1)), up, "an element that the rehearsal does not evaluate"},
+
+		{"IAM-7", "access", trusting(`"Principal":{"Service":"build.apprunner.amazonaws.com"},"NotPrincipal":"*"`), up, "an element that the rehearsal does not evaluate"},
+		{"IAM-7", "access", trusting(`"Principal":{"Service":"app-runner"}`), up, `Invalid principal in policy: "SERVICE":"app-runner"`},
+		{"IAM-7", "access", trusting(`"Principal":{"AWS":"arn:aws:iam::123456789012:role/nobody"}`), up, `Invalid principal in policy: "AWS":"arn:aws:iam::123456789012:role/nobody"`},
+		{"IAM-7", "accessPolicy", granting(`"Action":"s3:*","NotAction":"s3:*","Resource":"*"`), up, "must not contain both Action and NotAction"},
+		{"IAM-7", "accessPolicy", granting(`"Action":"s3:*","NotResource":"*","Resource":"*"`), up, "must not contain both Resource and NotResource"},
+		{"IAM-7", "accessPolicy", granting(`"Action":"s3:*","Resource":"arn:aws:s3:::${aws:username}/*"`), up, "does not evaluate the policy variable"},
+		{"IAM-7", "accessPolicy", granting(`"Action":"s3:*","Resource":"*","Condition":{"StringLooksLike":{"aws:SourceArn":"*"}}`), up, "Invalid Condition type : StringLooksLike"},
+		{"IAM-7", "accessPolicy", granting(`"Action":"s3:*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}`), up, "does not evaluate the condition operator IpAddress"},
+		{"IAM-7", "accessPolicy", granting(`"Action":"s3:*","Resource":"*","Condition":{"ForAnyValue:StringEquals":{"aws:SourceArn":"*"}}`), up, "does not evaluate the condition operator ForAnyValue:StringEquals"},
+		{"IAM-7", "accessPolicy", granting(`"Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"todo"}}`), up, "does not evaluate the condition key aws:PrincipalTag/team"},
+		{"IAM-7", "endpoint", func(*world) props {
+			return props{"serviceName": "com.amazonaws.eu-west-1.ssm", "policy": allow(`"ssm:*"`, "*")}
+		}, up, "InvalidPolicyDocument: The Statement in the policy has no Principal"},
+		{"IAM-8", "access", trusting(`"Principal":{"Service":"` + strings.Repeat("x", 2048) + `.amazonaws.com"}`), up, "Cannot exceed quota for ACLSizePerRole: 2048"},
+		{"IAM-8", "accessPolicy", granting(`"Action":"s3:*","Resource":"arn:aws:s3:::` + strings.Repeat("x", 10240) + `"`), up, "Maximum policy size of 10240 bytes exceeded for role access-"},
 
 		{"RDS-1", "cluster", second("engineVersion", "17.99"), up, "Cannot find version 17.99 for aurora-postgresql"},
 		{"RDS-2", "cluster", set("clusterIdentifier", "Todo"), preview, "only lowercase alphanumeric characters and hyphens allowed"},
@@ -137,9 +152,6 @@ func TestRefusals(t *testing.T) {
 		{"AR-10", "service", func(w *world) props {
 			return props{"serviceName": "other", "sourceConfiguration.authenticationConfiguration.accessRoleArn": w.made["own"].state["arn"]}
 		}, up, "Error in assuming access role"},
-		{"AR-10", "service", func(w *world) props {
-			return props{"serviceName": "other", "instanceConfiguration.instanceRoleArn": w.made["access"].state["arn"]}
-		}, up, "Error in assuming instance role"},
 		{"AR-10", "service", named("sourceConfiguration.authenticationConfiguration", nil), up, "access role is required"},
 		{"AR-15", "service", named("sourceConfiguration.imageRepository.imageIdentifier", "nginx:latest"), preview, "must be an ECR or ECR Public image"},
 		{"AR-16", "service", named("healthCheckConfiguration.interval", 30), preview, "expected to be in the range (1 - 20), got 30"},
@@ -162,6 +174,15 @@ func TestRefusals(t *testing.T) {
 // set changes one property.
 func set(path string, value any) func(*world) props {
 	return func(*world) props { return props{path: value} }
+}
+
+// trusting is a role that may be assumed by the principal of a statement, and granting a policy of one statement.
+func trusting(principal string) func(*world) props {
+	return set("assumeRolePolicy", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",`+principal+`}}`)
+}
+
+func granting(rest string) func(*world) props {
+	return set("policy", document("Allow", rest))
 }
 
 // queries are what an alarm looks at instead.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // A secret is a cluster's managed master secret. https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html
@@ -28,10 +29,10 @@ func (a *Account) forgetSecret(arn string) {
 	delete(a.secrets, arn)
 }
 
-// GetSecretValue answers Secrets Manager's operation of that name to a role. The error is an *APIError
+// GetSecretValue answers Secrets Manager's operation of that name. The error is an *APIError
 // when Secrets Manager refuses. (SM-2)
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
-func (a *Account) GetSecretValue(roleARN, id string) (arn, value string, err error) {
+func (a *Account) GetSecretValue(caller Caller, id string) (arn, value string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	refusal := func(code, message string) error {
@@ -39,7 +40,7 @@ func (a *Account) GetSecretValue(roleARN, id string) (arn, value string, err err
 	}
 	var found *secret
 	for _, s := range a.secrets {
-		if s.arn == id || nameOf(s.arn) == id {
+		if strings.Split(s.arn, ":")[3] == caller.Region && (s.arn == id || nameOf(s.arn) == id) {
 			found = s
 		}
 	}
@@ -48,7 +49,7 @@ func (a *Account) GetSecretValue(roleARN, id string) (arn, value string, err err
 		resource = found.arn
 	}
 	// Access is decided before existence, so that nobody learns from a refusal what there is.
-	if err := a.authorize(roleARN, "secretsmanager:GetSecretValue", resource); err != nil {
+	if err := a.authorize(caller, "secretsmanager:GetSecretValue", resource); err != nil {
 		return "", "", refusal("AccessDeniedException", err.Error())
 	}
 	if found == nil {

@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"fmt"
+	"time"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 
@@ -81,6 +82,7 @@ func (c *cloud) world() *world {
 		"vpcConnectorName": "todo-test", "subnets": []string{private1.id, private2.id}, "securityGroups": []string{caller.id}})
 	scaling := add("scaling", "aws:apprunner/autoScalingConfigurationVersion:AutoScalingConfigurationVersion", props{
 		"autoScalingConfigurationName": "todo-test", "minSize": 1, "maxSize": 2, "maxConcurrency": 80})
+	w.account.Clock.Skip(time.Minute) // the roles are known everywhere
 	service := add("service", "aws:apprunner/service:Service", props{
 		"serviceName": "todo-test", "autoScalingConfigurationArn": scaling.id,
 		"sourceConfiguration": props{

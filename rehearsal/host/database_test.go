@@ -17,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/todo/service/postgres/postgrestest"
+
+	"example.com/todo/rehearsal/account"
 )
 
 // RUN-4
@@ -36,7 +38,7 @@ func TestDatabaseIsTheClusters(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	_, document, err := c.host.Account.GetSecretValue(c.mustRole(t, "own", tasksPrincipal, secretOf(cluster)), secretOf(cluster))
+	_, document, err := c.host.Account.GetSecretValue(account.Caller{RoleARN: c.mustRole(t, "own", tasksPrincipal, secretOf(cluster)), Region: region}, secretOf(cluster))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,11 +38,22 @@ type platform struct {
 	done    chan error
 
 	mu     sync.Mutex
-	grants map[string]string // container authorization token to role ARN
+	grants map[string]grant // by container authorization token
+	// through is what requests come through that come from an instance, by the address that they come from.
+	through map[string]passage
+}
+
+// A grant is whose credentials the instances of a service get.
+type grant struct{ roleARN, serviceARN string }
+
+// A passage is a connection of a revision's instances, and the VPC endpoint that it goes through, if any.
+type passage struct {
+	revision *revision
+	endpoint string
 }
 
 func startPlatform(a *account.Account, authority *authority) (*platform, error) {
-	p := &platform{account: a, grants: map[string]string{}, done: make(chan error, 2)}
+	p := &platform{account: a, grants: map[string]grant{}, through: map[string]passage{}, done: make(chan error, 2)}
 	certificate, err := authority.issue("localhost")
 	if err != nil {
 		return nil, err
@@ -89,40 +100,63 @@ func (p *platform) close() error {
 }
 
 // grant gives the holder of a token the credentials of a role, if App Runner's tasks may assume it.
-func (p *platform) grant(roleARN string) (url, token string, err error) {
-	if _, err := p.account.AssumeRole(roleARN, tasksPrincipal); err != nil {
-		return "", "", fmt.Errorf("Error in assuming instance role %s: %w", roleARN, err)
+func (p *platform) grant(g grant) (url, token string, err error) {
+	if _, err := p.account.AssumeRole(g.roleARN, tasksPrincipal, g.serviceARN); err != nil {
+		return "", "", fmt.Errorf("Error in assuming instance role %s: %w", g.roleARN, err)
 	}
 	token = rand.Text()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.grants[token] = roleARN
+	p.grants[token] = g
 	return p.credentialsURL + "/v1/credentials", token, nil
+}
+
+// carry passes a connection of an instance on to Secrets Manager.
+func (p *platform) carry(client net.Conn, from passage) {
+	server, err := net.Dial("tcp4", p.awsURL[len("https://"):])
+	if err != nil {
+		return
+	}
+	address := server.LocalAddr().String()
+	p.mu.Lock()
+	p.through[address] = from
+	p.mu.Unlock()
+	join(client, server)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.through, address)
+}
+
+// passageOf is what a request came through; nothing when it comes from no instance.
+func (p *platform) passageOf(r *http.Request) passage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.through[r.RemoteAddr]
 }
 
 // containerCredentials answers the holder of a granted token, and nobody else (RUN-2), as
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html describes.
 func (p *platform) containerCredentials(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
-	var role string
+	var g grant
 	for token, granted := range p.grants {
 		if subtle.ConstantTimeCompare([]byte(token), []byte(r.Header.Get("Authorization"))) == 1 {
-			role = granted
+			g = granted
 		}
 	}
 	p.mu.Unlock()
-	if role == "" {
+	if g.roleARN == "" {
 		http.Error(w, "unknown authorization token", http.StatusForbidden)
 		return
 	}
-	credentials, err := p.account.AssumeRole(role, tasksPrincipal)
+	credentials, err := p.account.AssumeRole(g.roleARN, tasksPrincipal, g.serviceARN)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
 	answer(w, http.StatusOK, "application/json", map[string]string{
 		"AccessKeyId": credentials.AccessKeyID, "SecretAccessKey": credentials.SecretAccessKey, "Token": credentials.SessionToken,
-		"RoleArn": role, "Expiration": time.Now().Add(credentialsLife).UTC().Format(time.RFC3339),
+		"RoleArn": g.roleARN, "Expiration": time.Now().Add(credentialsLife).UTC().Format(time.RFC3339),
 	})
 }
 
@@ -137,10 +171,15 @@ func (p *platform) secretsManager(w http.ResponseWriter, r *http.Request) {
 		refuse("SerializationException", err.Error())
 		return
 	}
-	role, err := verify(r, body, p.account.Session, time.Now())
+	caller, err := verify(r, body, p.account.Session, time.Now())
 	var refusal *account.APIError
 	if errors.As(err, &refusal) {
 		refuse(refusal.Code, refusal.Message)
+		return
+	}
+	from := p.passageOf(r)
+	if caller.Endpoint = from.endpoint; from.revision != nil && !from.revision.mayAsk(caller.Region) {
+		<-r.Context().Done() // as if it had never arrived
 		return
 	}
 	operation, found := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "secretsmanager.")
@@ -158,7 +197,7 @@ func (p *platform) secretsManager(w http.ResponseWriter, r *http.Request) {
 		refuse("SerializationException", err.Error())
 		return
 	}
-	arn, value, err := p.account.GetSecretValue(role, request.SecretID)
+	arn, value, err := p.account.GetSecretValue(caller, request.SecretID)
 	switch {
 	case errors.As(err, &refusal):
 		refuse(refusal.Code, refusal.Message)

@@ -24,7 +24,11 @@ func (c *cloud) credentialsOf(t *testing.T, roleARN string) aws.CredentialsProvi
 	spec := mustRevision(t, "one", nil)
 	spec.RoleARN = roleARN
 	c.mustDeploy(t, spec)
-	variables := c.environments(t, spec.ARN)[0]
+	return c.credentialsIn(c.environments(t, spec.ARN)[0])
+}
+
+// credentialsIn asks for credentials as an instance does that has these variables.
+func (c *cloud) credentialsIn(variables map[string]string) aws.CredentialsProvider {
 	return endpointcreds.New(variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"], func(o *endpointcreds.Options) {
 		o.AuthorizationToken = variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
 	})

@@ -47,7 +47,7 @@ func (r *revision) grant(variables map[string]string) error {
 	if r.spec.RoleARN == "" {
 		return nil
 	}
-	url, token, err := r.host.platform.grant(r.spec.RoleARN)
+	url, token, err := r.host.platform.grant(grant{r.spec.RoleARN, r.spec.ARN})
 	variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = url
 	variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
 	return err
@@ -55,21 +55,28 @@ func (r *revision) grant(variables map[string]string) error {
 
 // leadOut lays the ways to what an instance may connect to: Secrets Manager, and a database that its environment names.
 func (r *revision) leadOut(variables map[string]string) error {
-	secrets, err := r.way("Secrets Manager", func() error {
-		_, err := r.host.Account.APIPath(r.spec.ConnectorARN, r.spec.Region, "secretsmanager")
+	secrets, err := r.way(secretsManager, func(client net.Conn) error {
+		way, err := r.host.Account.APIPath(r.spec.ConnectorARN, r.spec.Region, secretsAPI)
+		if err == nil {
+			r.found(secretsManager)
+			r.host.platform.carry(client, passage{r, way.Endpoint})
+		}
 		return err
-	}, func(client net.Conn) { relay(client, r.host.platform.awsURL[len("https://"):]) })
+	})
 	if err != nil {
 		return err
 	}
 	variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = "https://" + secrets.Addr
 	for _, endpoint := range r.spec.Databases {
-		database, err := r.way(endpoint, func() error {
-			return r.host.Account.DatabasePath(r.spec.ConnectorARN, endpoint)
-		}, func(client net.Conn) {
+		database, err := r.way(endpoint, func(client net.Conn) error {
+			if err := r.host.Account.DatabasePath(r.spec.ConnectorARN, endpoint); err != nil {
+				return err
+			}
+			r.found(endpoint)
 			if addr, running := r.host.resolve(endpoint); running {
 				relay(client, addr)
 			}
+			return nil
 		})
 		if err != nil {
 			return err
@@ -79,22 +86,41 @@ func (r *revision) leadOut(variables map[string]string) error {
 	return nil
 }
 
-// way carries connections to a destination for as long as the network has a path to it. Where there is none they are
+// secretsManager is the API that the host serves, and secretsAPI what it is called in the names of endpoint services.
+const (
+	secretsManager = "Secrets Manager"
+	secretsAPI     = "secretsmanager"
+)
+
+// way has connections to a destination carried for as long as the network has a path to it. Where there is none they are
 // answered by nothing, not refused: a client sees its own time-out, as on AWS. (NET-1)
-func (r *revision) way(to string, path func() error, carry func(net.Conn)) (*Proxy, error) {
+func (r *revision) way(to string, carry func(net.Conn) error) (*Proxy, error) {
 	proxy, err := newProxy(func(client net.Conn) {
-		if err := path(); err != nil {
+		if err := carry(client); err != nil {
 			r.lose(to, err)
 			_, _ = io.Copy(io.Discard, client) // until the client gives up
-			return
 		}
-		r.find(to)
-		carry(client)
 	})
 	if err == nil {
 		r.ways = append(r.ways, proxy)
 	}
 	return proxy, err
+}
+
+// mayAsk says whether the network has a path to Secrets Manager in a region, of which the service's own is taken care of by
+// the way there. (NET-6)
+func (r *revision) mayAsk(region string) bool {
+	if region == r.spec.Region {
+		return true
+	}
+	to := secretsManager + " in " + region
+	_, err := r.host.Account.APIPath(r.spec.ConnectorARN, region, secretsAPI)
+	if err != nil {
+		r.lose(to, err)
+		return false
+	}
+	r.found(to)
+	return true
 }
 
 // lose tells people, once, what AWS leaves to be found out.
@@ -108,7 +134,7 @@ func (r *revision) lose(to string, reason error) {
 	}
 }
 
-func (r *revision) find(to string) {
+func (r *revision) found(to string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.lost, to)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"example.com/todo/rehearsal/account"
 )
@@ -132,5 +136,48 @@ func TestAServiceWithoutConnectorReachesAWSAndNoDatabase(t *testing.T) {
 	})
 	if _, body := mustGet(t, c.client(t), variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"]); !strings.Contains(body, "MissingAuthenticationToken") {
 		t.Errorf("Secrets Manager answers %q, want its own refusal", body)
+	}
+}
+
+// NET-6, NET-8
+func TestSecretsManagerIsAskedThroughTheEndpoint(t *testing.T) {
+	c := newCloud(t)
+	vpc := c.mustMake(t, "aws:ec2/vpc:Vpc", "vpc", props{"cidrBlock": "10.0.0.0/16", "enableDnsHostnames": true})
+	subnet := c.mustMake(t, "aws:ec2/subnet:Subnet", "subnet", props{"vpcId": vpc.id, "cidrBlock": "10.0.0.0/24"})
+	group := c.mustMake(t, groupToken, "all", props{"vpcId": vpc.id})
+	for _, token := range []string{egressToken, ingressToken} {
+		c.mustMake(t, token, "all", props{"securityGroupId": group.id, "referencedSecurityGroupId": group.id, "ipProtocol": "-1"})
+	}
+	c.mustMake(t, "aws:ec2/vpcEndpoint:VpcEndpoint", "secrets", props{
+		"vpcId": vpc.id, "serviceName": "com.amazonaws.eu-west-1.secretsmanager", "vpcEndpointType": "Interface", "privateDnsEnabled": true,
+		"subnetIds": []any{subnet.id}, "securityGroupIds": []any{group.id},
+		"policy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"secretsmanager:*","NotResource":"arn:aws:secretsmanager:*:*:secret:forbidden"}}`,
+	})
+	connector := c.mustMake(t, "aws:apprunner/vpcConnector:VpcConnector", "connector", props{
+		"vpcConnectorName": "todo-test", "subnets": []any{subnet.id}, "securityGroups": []any{group.id}})
+	spec := mustRevision(t, "one", nil)
+	spec.ConnectorARN, spec.RoleARN = connector.id, c.mustRole(t, "own", tasksPrincipal, "*")
+	c.mustDeploy(t, spec)
+	variables := c.environments(t, spec.ARN)[0]
+
+	ask := func(ctx context.Context, region, secret string) error {
+		_, err := secretsmanager.New(secretsmanager.Options{
+			Region: region, BaseEndpoint: aws.String(variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"]), HTTPClient: c.client(t), Retryer: aws.NopRetryer{},
+			Credentials: c.credentialsIn(variables),
+		}).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &secret})
+		return err
+	}
+	mustBeRefused(t, ask(t.Context(), region, "unknown"), "ResourceNotFoundException")
+	mustBeRefused(t, ask(t.Context(), region, "arn:aws:secretsmanager:eu-west-1:123456789012:secret:forbidden"), "AccessDeniedException")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	answered := make(chan error, 1)
+	go func() { answered <- ask(ctx, "us-east-1", "unknown") }()
+	await(t, "it is told that another region is not reached", func() bool {
+		return strings.Contains(strings.Join(c.host.Unreached(), "\n"), "has no endpoint for com.amazonaws.us-east-1.secretsmanager")
+	})
+	cancel()
+	if err := <-answered; !errors.Is(err, context.Canceled) {
+		t.Errorf("another region answered: %v", err)
 	}
 }

@@ -21,15 +21,16 @@ func denied(code, format string, args ...any) error {
 
 const badSignature = "InvalidSignatureException"
 
-// verify checks a request's Signature Version 4 and answers whose it is. The error is an *account.APIError. (RUN-3)
+// verify checks a request's Signature Version 4 and answers who asks which region. The error is an *account.APIError. (RUN-3)
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-func verify(r *http.Request, body []byte, session func(string) (account.Credentials, bool), now time.Time) (roleARN string, err error) {
+func verify(r *http.Request, body []byte, session func(string) (account.Credentials, bool), now time.Time) (account.Caller, error) {
+	var nobody account.Caller
 	if r.Header.Get("Authorization") == "" {
-		return "", denied("MissingAuthenticationTokenException", "Missing Authentication Token")
+		return nobody, denied("MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
 	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if scheme != "AWS4-HMAC-SHA256" {
-		return "", denied(badSignature, "the request is not signed with AWS4-HMAC-SHA256")
+		return nobody, denied(badSignature, "the request is not signed with AWS4-HMAC-SHA256")
 	}
 	fields := map[string]string{}
 	for field := range strings.SplitSeq(rest, ",") {
@@ -38,24 +39,24 @@ func verify(r *http.Request, body []byte, session func(string) (account.Credenti
 	}
 	scope := strings.Split(fields["Credential"], "/")
 	if len(scope) != 5 || scope[3] != "secretsmanager" || scope[4] != "aws4_request" {
-		return "", denied(badSignature, "Credential should be scoped to correct service: 'secretsmanager'; it is %q", fields["Credential"])
+		return nobody, denied(badSignature, "Credential should be scoped to correct service: 'secretsmanager'; it is %q", fields["Credential"])
 	}
 	credentials, known := session(scope[0])
 	if !known || subtle.ConstantTimeCompare([]byte(credentials.SessionToken), []byte(r.Header.Get("X-Amz-Security-Token"))) != 1 {
-		return "", denied("UnrecognizedClientException", "The security token included in the request is invalid.")
+		return nobody, denied("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	date := r.Header.Get("X-Amz-Date")
 	signedAt, err := time.Parse("20060102T150405Z", date)
 	if err != nil {
-		return "", denied(badSignature, "X-Amz-Date: %v", err)
+		return nobody, denied(badSignature, "X-Amz-Date: %v", err)
 	}
 	if signedAt.Before(now.Add(-skew)) || signedAt.After(now.Add(skew)) || date[:8] != scope[1] {
-		return "", denied(badSignature, "Signature expired: %s is not within %s of %s", date, skew, now.UTC().Format("20060102T150405Z"))
+		return nobody, denied(badSignature, "Signature expired: %s is not within %s of %s", date, skew, now.UTC().Format("20060102T150405Z"))
 	}
 	signed := strings.Split(fields["SignedHeaders"], ";")
 	for _, name := range []string{"host", "x-amz-date", "x-amz-security-token", "x-amz-target"} {
 		if !slices.Contains(signed, name) {
-			return "", denied(badSignature, "'%s' must be a 'SignedHeader' in the AWS Authorization", name)
+			return nobody, denied(badSignature, "'%s' must be a 'SignedHeader' in the AWS Authorization", name)
 		}
 	}
 	var headers strings.Builder
@@ -77,9 +78,9 @@ func verify(r *http.Request, body []byte, session func(string) (account.Credenti
 	}
 	want := hex.EncodeToString(sum(key, toSign))
 	if subtle.ConstantTimeCompare([]byte(want), []byte(fields["Signature"])) != 1 {
-		return "", denied(badSignature, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.")
+		return nobody, denied(badSignature, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.")
 	}
-	return credentials.RoleARN, nil
+	return account.Caller{RoleARN: credentials.RoleARN, Region: scope[2]}, nil
 }
 
 func sum(key []byte, text string) []byte {

@@ -1,0 +1,62 @@
+package clock_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/todo/rehearsal/clock"
+)
+
+func TestTimePassesFaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New()
+		began, real := c.Now(), time.Now()
+		if err := c.Sleep(t.Context(), 15*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Since(real); got != 15*time.Second/clock.Speed {
+			t.Errorf("15 s of AWS's took %s", got)
+		}
+		if got := c.Now().Sub(began); got != 15*time.Second {
+			t.Errorf("AWS's clock has moved by %s, want 15 s", got)
+		}
+	})
+}
+
+func TestSkippedTimeHasPassedForThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New()
+		real := time.Now()
+		woke := make(chan error, 1)
+		go func() { woke <- c.Sleep(t.Context(), 8*24*time.Hour) }()
+		synctest.Wait()
+		c.Skip(7 * 24 * time.Hour)
+		synctest.Wait()
+		select {
+		case <-woke:
+			t.Fatal("woke a day early")
+		default:
+		}
+		c.Skip(24 * time.Hour)
+		if err := <-woke; err != nil || time.Since(real) != 0 {
+			t.Errorf("woke with %v after %s, want at once", err, time.Since(real))
+		}
+	})
+}
+
+func TestWaitingEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		woke := make(chan error, 1)
+		c := clock.New()
+		go func() { woke <- c.Sleep(ctx, time.Hour) }()
+		synctest.Wait()
+		cancel()
+		if err := <-woke; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
