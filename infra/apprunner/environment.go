@@ -16,7 +16,12 @@ const (
 	secretName       = "AWS_SECRET_NAME"
 	region           = "AWS_REGION"
 	logLevel         = "LOG_LEVEL"
+	trustedProxies   = "TRUSTED_PROXIES"
 )
+
+// appRunnersProxies is how many proxies App Runner puts before the service: one, which writes the client's address into
+// X-Forwarded-For, last. https://docs.aws.amazon.com/apprunner/latest/dg/network-incoming.html
+const appRunnersProxies = 1
 
 // Environment is what the service is told. All fields are required.
 type Environment struct {
@@ -41,5 +46,6 @@ func (e Environment) variables() pulumi.StringMap {
 		secretName:       e.SecretARN,
 		region:           pulumi.String(e.Region),
 		logLevel:         pulumi.String(e.LogLevel),
+		trustedProxies:   pulumi.String(strconv.Itoa(appRunnersProxies)),
 	}
 }

@@ -174,6 +174,7 @@ func TestService(t *testing.T) {
 						"DATABASE_NAME":      "tasks",
 						"DATABASE_PORT":      "5432",
 						"LOG_LEVEL":          "info",
+						"TRUSTED_PROXIES":    "1",
 					},
 				},
 			},

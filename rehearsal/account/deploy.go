@@ -67,10 +67,10 @@ func (a *Account) revision(c *call) (Service, error) {
 	if image.Platform != "linux/amd64" {
 		return Service{}, fmt.Errorf("exec format error (the image is for %s, App Runner runs linux/amd64); Health check failed on port '%s'. Check your configured port number. For more information, read the application logs", image.Platform, port)
 	}
-	scaling := a.find(tokenAutoScaling+"#arn", c.str("autoScalingConfigurationArn"))
-	instances := 1
-	if scaling != nil {
-		instances = int(scaling.num("minSize"))
+	// AR-21
+	scaling := Scaling{Least: 1, Most: 25, Concurrency: 100} // of the configuration that an account begins with
+	if given := a.find(tokenAutoScaling+"#arn", c.str("autoScalingConfigurationArn")); given != nil {
+		scaling = Scaling{int(given.num("minSize")), int(given.num("maxSize")), int(given.num("maxConcurrency"))}
 	}
 	environment := c.dict("sourceConfiguration", "imageRepository", "imageConfiguration", "runtimeEnvironmentVariables")
 	var endpoints []string
@@ -80,7 +80,7 @@ func (a *Account) revision(c *call) (Service, error) {
 		}
 	}
 	return Service{
-		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Image: image, Port: port, Instances: instances,
+		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Image: image, Port: port, Scaling: scaling,
 		Environment: environment, Databases: endpoints,
 		RoleARN: c.str("instanceConfiguration", "instanceRoleArn"),
 		Health: HealthCheck{

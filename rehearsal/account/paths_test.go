@@ -3,6 +3,8 @@ package account_test
 import (
 	"strings"
 	"testing"
+
+	"example.com/todo/rehearsal/account"
 )
 
 // ways are what leads a service to its database and to Secrets Manager; empty where something does.
@@ -223,4 +225,15 @@ func TestNetworksAreNotMixed(t *testing.T) {
 	}
 	_, refused := w.update(w.made["association"], w.props["association"].with(props{"routeTableId": table}))
 	w.mustRefuse(refused, "up", "ReplaceRouteTableAssociation, api error InvalidParameterValue: Route table "+table)
+}
+
+// AR-21
+func TestAServiceIsDeployedWithItsScaling(t *testing.T) {
+	w := newCloud(t).world()
+	w.make(w.made["service"].token, "unscaled", w.props["service"].with(props{"serviceName": "unscaled", "autoScalingConfigurationArn": nil}))
+	for i, want := range []account.Scaling{{Least: 1, Most: 2, Concurrency: 80}, {Least: 1, Most: 25, Concurrency: 100}} {
+		if got := w.runtime.deployed[i].Scaling; got != want {
+			t.Errorf("%s is deployed with %+v, want %+v", w.runtime.deployed[i].Name, got, want)
+		}
+	}
 }

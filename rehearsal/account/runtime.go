@@ -33,12 +33,17 @@ type Service struct {
 	Port              string
 	Environment       map[string]string
 	RoleARN           string // whose credentials the instances get; empty for none
-	Instances         int
+	Scaling           Scaling
 	Health            HealthCheck
 	// ConnectorARN is the VPC connector that all its connections go through; empty for none.
 	ConnectorARN string
 	// Databases are the endpoints that the environment names, whether there is a way to them or not.
 	Databases []string
+}
+
+// Scaling says how many instances a service has at least and at most, and how many requests at once take another one.
+type Scaling struct {
+	Least, Most, Concurrency int
 }
 
 // A HealthCheck is App Runner's, times in seconds.

@@ -25,7 +25,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := mustRevision(t, "one", nil)
-	spec.Instances = 2
+	spec.Scaling = two
 	c.mustDeploy(t, spec)
 	if databases, instances := c.host.Running(); databases != 1 || instances != 2 {
 		t.Errorf("%d databases and %d instances run, want 1 and 2", databases, instances)

@@ -129,10 +129,14 @@ func newSpec(name string, environment map[string]string) (account.Service, error
 	maps.Copy(variables, environment)
 	return account.Service{
 		ARN: "arn:aws:apprunner:eu-west-1:123456789012:service/todo/1", Name: "todo", Region: region,
-		Image: account.Image{Digest: "sha256:" + name, Program: program}, Port: "8080", Environment: variables, Instances: 1,
-		Health: account.HealthCheck{Protocol: "HTTP", Path: "/health", Timeout: 5, Healthy: 1},
+		Image: account.Image{Digest: "sha256:" + name, Program: program}, Port: "8080", Environment: variables,
+		Scaling: account.Scaling{Least: 1, Most: 1, Concurrency: 100},
+		Health:  account.HealthCheck{Protocol: "HTTP", Path: "/health", Timeout: 5, Healthy: 1},
 	}, nil
 }
+
+// two are always two instances.
+var two = account.Scaling{Least: 2, Most: 2, Concurrency: 100}
 
 func mustRevision(t *testing.T, name string, environment map[string]string) account.Service {
 	t.Helper()

@@ -27,8 +27,9 @@ type instance struct {
 	// exited is closed when the process has ended, err is how.
 	exited chan struct{}
 	err    error
-	// requests are those that the front has sent to it and that are not answered.
+	// requests are those that the front has sent to it and that are not answered, load is how many; the front's lock guards it.
 	requests sync.WaitGroup
+	load     int
 }
 
 // awaitHealthy checks the instance as App Runner does until it has been healthy often enough.

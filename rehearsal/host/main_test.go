@@ -61,6 +61,15 @@ func runInstance() error {
 	})
 	mux.HandleFunc("/revision", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, os.Getenv("REVISION")) })
 	mux.HandleFunc("/environment", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(os.Environ()) })
+	// A request to /wait is answered after one to /release; any number may wait.
+	mux.HandleFunc("/wait", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		}
+	})
+	mux.HandleFunc("/headers", func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(r.Header) })
+	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(4) })
 	mux.HandleFunc("/never", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	// A request to /hold is answered after one to /release; /held is answered once the first has come.
 	mux.HandleFunc("/hold", func(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +100,7 @@ func runParent(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	spec.Instances = 2
+	spec.Scaling = two
 	if _, err := h.Deploy(c.ctx, spec); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type revision struct {
 	spec        account.Service
 	environment []string
 	ways        []*Proxy
+	instances   sync.WaitGroup
 
 	mu   sync.Mutex
 	lost map[string]string // where the last connection to it did not arrive, and why
@@ -155,11 +156,13 @@ func (r *revision) missing() []string {
 	return all
 }
 
-// close cuts the ways; instances that used them have ended. There may have been none.
+// close cuts the ways as soon as all instances have ended, which somebody must have seen to. The first revision of a service
+// comes after none.
 func (r *revision) close() error {
 	if r == nil {
 		return nil
 	}
+	r.instances.Wait()
 	var problems []error
 	for _, way := range r.ways {
 		problems = append(problems, way.close())

@@ -28,9 +28,17 @@ const (
 
 // A service is what runs for one App Runner service.
 type service struct {
-	host   *Host
-	front  *front
-	number int // of the next instance, for its log's name
+	host  *Host
+	front *front
+
+	// life is the scaling's, which lives waits for, and for instances that are leaving.
+	life  context.Context
+	end   context.CancelFunc
+	lives sync.WaitGroup
+
+	// changing is held by what starts instances: a deployment or the scaling.
+	changing sync.Mutex
+	number   int // of the next instance, for its log's name
 
 	mu      sync.Mutex
 	current *revision // nil before the first that became healthy
@@ -47,22 +55,32 @@ func (h *Host) Deploy(ctx context.Context, spec account.Service) (string, error)
 	if err != nil {
 		return "", err
 	}
-	next, err := h.newRevision(spec)
-	if err != nil {
+	if err := s.deploy(ctx, spec); err != nil {
 		return s.front.host, err
 	}
-	started, err := s.startAll(ctx, next)
+	return s.front.host, nil
+}
+
+func (s *service) deploy(ctx context.Context, spec account.Service) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	next, err := s.host.newRevision(spec)
 	if err != nil {
-		return s.front.host, errors.Join(err, next.close())
+		return err
 	}
-	h.Event(spec.ARN, fmt.Sprintf("%d instance(s) of %s run", len(started), spec.Image.Digest))
-	before, old := s.front.turnTo(started), s.turnTo(next)
+	// As many as there are, if they are more than the least: they have work to do.
+	started, err := s.startAll(ctx, next, min(max(spec.Scaling.Least, s.front.size()), spec.Scaling.Most))
+	if err != nil {
+		return errors.Join(err, next.close())
+	}
+	s.host.Event(spec.ARN, fmt.Sprintf("%d instance(s) of %s run", len(started), spec.Image.Digest))
+	before, old := s.front.turnTo(started, spec.Scaling), s.turnTo(next)
 	drain(ctx, before)
 	if err := errors.Join(s.stopAll(before), old.close()); err != nil {
 		// The deployment has succeeded; App Runner kills what does not end and says nothing.
-		h.Event(spec.ARN, err.Error())
+		s.host.Event(spec.ARN, err.Error())
 	}
-	return s.front.host, nil
+	return nil
 }
 
 // drain waits until instances that get no more requests have answered theirs, which the front's limit bounds. (RUN-6)
@@ -91,8 +109,11 @@ func (h *Host) serviceOf(arn string) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.services[arn] = &service{host: h, front: front}
-	return h.services[arn], nil
+	s := &service{host: h, front: front}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.lives.Go(func() { s.scale(s.life) })
+	h.services[arn] = s
+	return s, nil
 }
 
 // Remove implements account.Runtime.
@@ -113,7 +134,10 @@ func (h *Host) Remove(ctx context.Context, arn string) error {
 }
 
 func (s *service) close() error {
-	return errors.Join(s.front.close(), s.stopAll(s.front.turnTo(nil)), s.turnTo(nil).close())
+	s.end()
+	err := s.front.close() // and with it the requests that leaving instances answer
+	s.lives.Wait()
+	return errors.Join(err, s.stopAll(s.front.turnTo(nil, account.Scaling{})), s.turnTo(nil).close())
 }
 
 // turnTo has a revision be the current one and answers the one before.
@@ -140,12 +164,12 @@ func (h *Host) Unreached() []string {
 	return all
 }
 
-// startAll starts a revision's instances and answers when all are healthy, or stops them. (RUN-7)
-func (s *service) startAll(ctx context.Context, r *revision) ([]*instance, error) {
+// startAll starts some instances of a revision and answers when all are healthy, or stops them. (RUN-7)
+func (s *service) startAll(ctx context.Context, r *revision, count int) ([]*instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.host.startLimit)
 	defer cancel()
 	var started []*instance
-	for range r.spec.Instances {
+	for range count {
 		i, err := s.start(r)
 		if err != nil {
 			return nil, errors.Join(err, s.stopAll(started))
@@ -190,12 +214,13 @@ func (s *service) start(r *revision) (*instance, error) {
 		return nil, errors.Join(fmt.Errorf("start an instance of %s: %w", r.spec.Name, err), file.Close())
 	}
 	s.host.guard.started(i.cmd.Process.Pid)
-	go func() {
+	r.instances.Go(func() {
 		i.err = i.cmd.Wait()
 		s.host.guard.ended(i.cmd.Process.Pid)
 		_ = file.Close()
 		close(i.exited)
-	}()
+		s.front.drop(i)
+	})
 	return i, nil
 }
 
