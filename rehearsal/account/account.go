@@ -38,10 +38,10 @@ type Account struct {
 	resources map[string]map[string]*Resource // by token, then by id
 	serials   map[string]int                  // how often a URN was created
 	secrets   map[string]*secret              // by ARN
-	tokens    map[string]bool                 // registry passwords given out
-	images    map[string]map[string]Image     // by repository URL, then by digest
-	tags      map[string]map[string]string    // by repository URL, then tag to digest
 	sessions  map[string]Credentials          // by access key id
+	passwords map[string]password             // for the registries
+	// repositories are by URL.
+	repositories map[string]*repository
 }
 
 // A Resource is one thing in the account.
@@ -58,9 +58,8 @@ func New(runtime Runtime) *Account {
 	a := &Account{
 		Clock: clock.New(), runtime: runtime, kinds: map[string]*kind{},
 		resources: map[string]map[string]*Resource{}, serials: map[string]int{},
-		secrets: map[string]*secret{}, tokens: map[string]bool{},
-		images: map[string]map[string]Image{}, tags: map[string]map[string]string{},
-		sessions: map[string]Credentials{},
+		secrets: map[string]*secret{}, sessions: map[string]Credentials{},
+		passwords: map[string]password{}, repositories: map[string]*repository{},
 	}
 	for _, group := range [][]*kind{network, securityGroups, roles, databases, repositories, services, serviceExtras, logs, monitoring, topics} {
 		for _, k := range group {

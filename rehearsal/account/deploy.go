@@ -9,7 +9,7 @@ import (
 
 // startService deploys a new service; one that fails stays as CREATE_FAILED. (AR-11)
 func startService(ctx context.Context, c *call) error {
-	host, err := c.a.deploy(ctx, c)
+	host, err := c.a.runtime.Deploy(ctx, c.a.revision(c))
 	c.a.mu.Lock()
 	defer c.a.mu.Unlock()
 	c.set("serviceUrl", host)
@@ -23,7 +23,7 @@ func startService(ctx context.Context, c *call) error {
 
 // updateService deploys a change. One that fails is rolled back, and the provider does not notice. (AR-12)
 func updateService(ctx context.Context, c *call) error {
-	_, err := c.a.deploy(ctx, c)
+	_, err := c.a.runtime.Deploy(ctx, c.a.revision(c))
 	c.a.mu.Lock()
 	defer c.a.mu.Unlock()
 	if err == nil {
@@ -42,30 +42,13 @@ func updateService(ctx context.Context, c *call) error {
 	return nil
 }
 
-func (a *Account) deploy(ctx context.Context, c *call) (string, error) {
-	revision, err := a.revision(c)
-	if err != nil {
-		return "", err
-	}
-	return a.runtime.Deploy(ctx, revision)
-}
-
 // revision is what the service's instances are started from.
-func (a *Account) revision(c *call) (Service, error) {
+func (a *Account) revision(c *call) Service {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	access := c.str("sourceConfiguration", "authenticationConfiguration", "accessRoleArn")
-	image, err := a.pull(access, c.str("sourceConfiguration", "imageRepository", "imageIdentifier"))
-	if err != nil {
-		return Service{}, fmt.Errorf("failed to copy the image from ECR: %w", err)
-	}
 	port := c.str("sourceConfiguration", "imageRepository", "imageConfiguration", "port")
 	if port == "" {
 		port = "8080"
-	}
-	// AR-13
-	if image.Platform != "linux/amd64" {
-		return Service{}, fmt.Errorf("exec format error (the image is for %s, App Runner runs linux/amd64); Health check failed on port '%s'. Check your configured port number. For more information, read the application logs", image.Platform, port)
 	}
 	// AR-21
 	scaling := Scaling{Least: 1, Most: 25, Concurrency: 100} // of the configuration that an account begins with
@@ -80,8 +63,10 @@ func (a *Account) revision(c *call) (Service, error) {
 		}
 	}
 	return Service{
-		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Image: image, Port: port, Scaling: scaling,
-		Environment: environment, Databases: endpoints,
+		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Port: port, Scaling: scaling,
+		Image:         c.str("sourceConfiguration", "imageRepository", "imageIdentifier"),
+		AccessRoleARN: c.str("sourceConfiguration", "authenticationConfiguration", "accessRoleArn"),
+		Environment:   environment, Databases: endpoints,
 		RoleARN: c.str("instanceConfiguration", "instanceRoleArn"),
 		Health: HealthCheck{
 			Protocol: c.str("healthCheckConfiguration", "protocol"), Path: c.str("healthCheckConfiguration", "path"),
@@ -89,5 +74,5 @@ func (a *Account) revision(c *call) (Service, error) {
 			Healthy: int(c.num("healthCheckConfiguration", "healthyThreshold")), Unhealthy: int(c.num("healthCheckConfiguration", "unhealthyThreshold")),
 		},
 		ConnectorARN: c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn"),
-	}, nil
+	}
 }

@@ -1,11 +1,7 @@
 package account
 
 import (
-	"crypto/rand"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 
 	"example.com/todo/rehearsal/schema"
 )
@@ -42,17 +38,17 @@ var repositories = []*kind{
 			c.ID = c.str("name")
 			c.set("arn", c.arn("ecr", "repository/"+c.ID))
 			c.set("registryId", ID)
-			c.set("repositoryUrl", registry(c.Region)+"/"+c.ID)
+			c.set("repositoryUrl", RegistryHost(c.Region)+"/"+c.ID)
+			c.a.repositories[c.str("repositoryUrl")] = newRepository(c.Resource)
 			return nil
 		},
 		refuse: func(c *call) error {
 			// ECR-2
-			if len(c.a.images[c.str("repositoryUrl")]) > 0 && !c.flag("forceDelete") {
+			if len(c.a.repositories[c.str("repositoryUrl")].images) > 0 && !c.flag("forceDelete") {
 				return fmt.Errorf("ECR Repository (%s) not empty, consider using force_delete: %w", c.ID, c.refusal("DeleteRepository", "RepositoryNotEmptyException",
 					fmt.Sprintf("The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", c.ID, ID)))
 			}
-			delete(c.a.images, c.str("repositoryUrl"))
-			delete(c.a.tags, c.str("repositoryUrl"))
+			delete(c.a.repositories, c.str("repositoryUrl"))
 			return nil
 		},
 	},
@@ -69,7 +65,7 @@ var repositories = []*kind{
 		invalid: "InvalidParameterException", missing: "LifecyclePolicyNotFoundException",
 		made: func(c *call) error {
 			// ECR-3
-			if err := checkLifecycle(c.str("policy")); err != nil {
+			if _, err := parseLifecycle(c.str("policy")); err != nil {
 				return c.refusal("PutLifecyclePolicy", "InvalidParameterException",
 					"Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation failure: "+err.Error()+"'")
 			}
@@ -80,132 +76,7 @@ var repositories = []*kind{
 	},
 }
 
-func registry(region string) string {
+// RegistryHost is the name under which a region's registry is asked.
+func RegistryHost(region string) string {
 	return ID + ".dkr.ecr." + region + ".amazonaws.com"
-}
-
-// checkLifecycle applies https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html.
-func checkLifecycle(document string) error {
-	var policy struct {
-		Rules []struct {
-			Priority    int    `json:"rulePriority"`
-			Description string `json:"description"`
-			Selection   struct {
-				TagStatus      string   `json:"tagStatus"`
-				TagPrefixList  []string `json:"tagPrefixList"`
-				TagPatternList []string `json:"tagPatternList"`
-				CountType      string   `json:"countType"`
-				CountUnit      string   `json:"countUnit"`
-				CountNumber    int      `json:"countNumber"`
-			} `json:"selection"`
-			Action struct {
-				Type string `json:"type"`
-			} `json:"action"`
-		} `json:"rules"`
-	}
-	decoder := json.NewDecoder(strings.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&policy); err != nil {
-		return err
-	}
-	if len(policy.Rules) == 0 {
-		return fmt.Errorf("rules must not be empty")
-	}
-	var priorities []int
-	untagged, anyPriority := 0, 0
-	for _, rule := range policy.Rules {
-		s := rule.Selection
-		listed := len(s.TagPrefixList)+len(s.TagPatternList) > 0
-		switch {
-		case rule.Priority < 1 || slices.Contains(priorities, rule.Priority):
-			return fmt.Errorf("rulePriority %d must be positive and unique", rule.Priority)
-		case !slices.Contains([]string{"tagged", "untagged", "any"}, s.TagStatus):
-			return fmt.Errorf("tagStatus %q must be tagged, untagged or any", s.TagStatus)
-		case (s.TagStatus == "tagged") != listed:
-			return fmt.Errorf("tagPrefixList or tagPatternList is required with tagStatus tagged and refused otherwise (rule %d)", rule.Priority)
-		case s.CountType != "imageCountMoreThan" && s.CountType != "sinceImagePushed":
-			return fmt.Errorf("countType %q must be imageCountMoreThan or sinceImagePushed", s.CountType)
-		case (s.CountType == "sinceImagePushed") != (s.CountUnit == "days"):
-			return fmt.Errorf("countUnit days is required with sinceImagePushed and refused otherwise (rule %d)", rule.Priority)
-		case s.CountNumber < 1:
-			return fmt.Errorf("countNumber %d must be positive", s.CountNumber)
-		case rule.Action.Type != "expire":
-			return fmt.Errorf("action type %q must be expire", rule.Action.Type)
-		}
-		priorities = append(priorities, rule.Priority)
-		if s.TagStatus == "untagged" {
-			untagged++
-		}
-		if s.TagStatus == "any" {
-			anyPriority = rule.Priority
-		}
-	}
-	if untagged > 1 {
-		return fmt.Errorf("only one rule may select untagged images")
-	}
-	if anyPriority != 0 && anyPriority != slices.Max(priorities) {
-		return fmt.Errorf("a rule with tagStatus any must have the highest rulePriority")
-	}
-	return nil
-}
-
-// authorizationToken gives out a password for the registry. (ECR-4)
-func (a *Account) authorizationToken() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	token := rand.Text()
-	a.tokens[token] = true
-	return token
-}
-
-// Push takes an image into a repository as `docker push` does and answers its digest reference. (ECR-5)
-// The texts are those of the registry.
-func (a *Account) Push(repositoryURL, tag, username, password string, image Image) (string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if username != "AWS" || !a.tokens[password] {
-		return "", fmt.Errorf("push %s:%s: no basic auth credentials", repositoryURL, tag)
-	}
-	repository := a.find(tokenRepository+"#repositoryUrl", repositoryURL)
-	if repository == nil {
-		_, name, _ := strings.Cut(repositoryURL, "/")
-		return "", fmt.Errorf("push %s:%s: name unknown: The repository with name '%s' does not exist in the registry with id '%s'", repositoryURL, tag, name, ID)
-	}
-	if _, taken := a.tags[repositoryURL][tag]; taken && repository.str("imageTagMutability") == "IMMUTABLE" {
-		return "", fmt.Errorf("push %s:%s: tag invalid: The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the repository is immutable.", repositoryURL, tag, tag, repository.ID)
-	}
-	if a.images[repositoryURL] == nil {
-		a.images[repositoryURL], a.tags[repositoryURL] = map[string]Image{}, map[string]string{}
-	}
-	a.images[repositoryURL][image.Digest] = image
-	a.tags[repositoryURL][tag] = image.Digest
-	return repositoryURL + "@" + image.Digest, nil
-}
-
-// pull is the image that a reference names, for a role that may pull it. (ECR-6)
-func (a *Account) pull(roleARN, reference string) (Image, error) {
-	url, digest, byDigest := strings.Cut(reference, "@")
-	if !byDigest {
-		var tag string
-		url, tag, _ = strings.Cut(reference, ":")
-		digest = a.tags[url][tag]
-	}
-	repository := a.find(tokenRepository+"#repositoryUrl", url)
-	if repository == nil {
-		return Image{}, fmt.Errorf("the repository of %s does not exist", reference)
-	}
-	caller := Caller{RoleARN: roleARN, Region: repository.Region}
-	if err := a.authorize(caller, "ecr:GetAuthorizationToken", "*"); err != nil {
-		return Image{}, err
-	}
-	for _, action := range []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"} {
-		if err := a.authorize(caller, action, repository.str("arn")); err != nil {
-			return Image{}, err
-		}
-	}
-	image, exists := a.images[url][digest]
-	if !exists {
-		return Image{}, fmt.Errorf("the image %s does not exist", reference)
-	}
-	return image, nil
 }

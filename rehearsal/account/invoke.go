@@ -84,7 +84,7 @@ var functions = map[string]struct {
 			return resource.PropertyMap{
 				"id": resource.NewProperty(s.Region), "userName": resource.NewProperty("AWS"), "password": resource.NewProperty(password),
 				"authorizationToken": resource.NewProperty(encodeBasic("AWS", password)),
-				"proxyEndpoint":      resource.NewProperty("https://" + registry(s.Region)),
+				"proxyEndpoint":      resource.NewProperty("https://" + RegistryHost(s.Region)),
 				"expiresAt":          resource.NewProperty("2026-01-01T12:00:00Z"),
 			}
 		},

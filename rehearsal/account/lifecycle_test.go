@@ -261,24 +261,6 @@ func TestDeletesAreRefused(t *testing.T) {
 	}
 }
 
-// ECR-4, ECR-5
-func TestPush(t *testing.T) {
-	w := newCloud(t).world()
-	image := account.Image{Digest: "sha256:" + digits, Platform: "linux/amd64"}
-	for _, row := range []struct{ url, tag, password, text string }{
-		{w.repositoryURL(), "v2", "guess", "no basic auth credentials"},
-		{w.repositoryURL() + "x", "v2", w.token(), "name unknown: The repository with name"},
-		{w.repositoryURL(), "v1", w.token(), "cannot be overwritten because the repository is immutable"},
-	} {
-		if _, err := w.account.Push(row.url, row.tag, "AWS", row.password, image); err == nil || !strings.Contains(err.Error(), row.text) {
-			t.Errorf("push %s:%s: got %v, want %q", row.url, row.tag, err, row.text)
-		}
-	}
-	if got, want := w.push("v2", image), w.repositoryURL()+"@"+image.Digest; got != want {
-		t.Errorf("pushed %s, want %s", got, want)
-	}
-}
-
 // IAM-5, IAM-6, SM-1, SM-2
 func TestAccessIsDecided(t *testing.T) {
 	w := newCloud(t).world()
@@ -347,18 +329,5 @@ func TestFailedUpdateIsRolledBackSilently(t *testing.T) {
 	}
 	if !slices.ContainsFunc(w.runtime.events, func(e string) bool { return strings.Contains(e, "rolled back") }) {
 		t.Errorf("events %q, want the roll-back told", w.runtime.events)
-	}
-}
-
-// AR-13, ECR-6
-func TestImagesThatCannotRun(t *testing.T) {
-	w := newCloud(t).world()
-	arm := w.push("arm", account.Image{Digest: "sha256:" + strings.Repeat("a", 64), Platform: "linux/arm64"})
-	for reference, text := range map[string]string{
-		arm: "exec format error", w.repositoryURL() + "@sha256:" + strings.Repeat("b", 64): "does not exist",
-	} {
-		_, refused := w.try(w.made["service"].token, reference[len(reference)-5:], w.props["service"].with(props{
-			"serviceName": "other-" + reference[len(reference)-5:], "sourceConfiguration.imageRepository.imageIdentifier": reference}))
-		w.mustRefuse(refused, "up", text)
 	}
 }

@@ -29,12 +29,13 @@ type Database struct {
 // A Service is one revision of an App Runner service.
 type Service struct {
 	ARN, Name, Region string
-	Image             Image
-	Port              string
-	Environment       map[string]string
-	RoleARN           string // whose credentials the instances get; empty for none
-	Scaling           Scaling
-	Health            HealthCheck
+	// Image is where the image is pulled from, in the role of AccessRoleARN.
+	Image, AccessRoleARN string
+	Port                 string
+	Environment          map[string]string
+	RoleARN              string // whose credentials the instances get; empty for none
+	Scaling              Scaling
+	Health               HealthCheck
 	// ConnectorARN is the VPC connector that all its connections go through; empty for none.
 	ConnectorARN string
 	// Databases are the endpoints that the environment names, whether there is a way to them or not.
@@ -50,11 +51,4 @@ type Scaling struct {
 type HealthCheck struct {
 	Protocol, Path                        string
 	Interval, Timeout, Healthy, Unhealthy int
-}
-
-// An Image is what a registry holds under a digest.
-type Image struct {
-	Digest, Platform string
-	// Program is the path of the executable that the image starts.
-	Program string
 }

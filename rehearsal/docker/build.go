@@ -17,24 +17,32 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
-
-	"example.com/todo/rehearsal/account"
 )
 
-// Build makes the image's program the way the Dockerfile does: from a copy of what the context lets through, with
-// service/build.sh, which holds the flags for both. It is built for this machine, which has to run it; the
-// image's digest covers the program, the Dockerfile and the platform that was asked for. Programs are kept under dir. (DOC-3)
+// Build makes the image the way the Dockerfile does: the program from a copy of what the context lets through, with
+// service/build.sh, which holds the flags for both, and around it what the Dockerfile's last stage says. The program is built
+// for this machine, which has to run it, whatever platform the image says. Nothing in the image tells when it was made, so that
+// the same source gives the same digest. Work is done under dir. (DOC-3)
 func Build(dir string) Builder {
-	return func(ctx context.Context, source Source) (account.Image, error) {
+	return func(ctx context.Context, source Source) (v1.Image, error) {
+		text, err := os.ReadFile(source.Dockerfile)
+		if err != nil {
+			return nil, fmt.Errorf("read the Dockerfile: %w", err)
+		}
+		wanted, err := readRecipe(string(text), source.Args)
+		if err != nil {
+			return nil, err
+		}
 		workspace, err := os.MkdirTemp(dir, "context-")
 		if err != nil {
-			return account.Image{}, fmt.Errorf("make a folder for the build context: %w", err)
+			return nil, fmt.Errorf("make a folder for the build context: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(workspace) }()
 		if err := copyContext(source.Context, workspace); err != nil {
-			return account.Image{}, fmt.Errorf("copy the build context %s: %w", source.Context, err)
+			return nil, fmt.Errorf("copy the build context %s: %w", source.Context, err)
 		}
 		program := filepath.Join(workspace, "todo")
 		command := exec.CommandContext(ctx, "sh", filepath.Join(workspace, "service", "build.sh"), program)
@@ -45,24 +53,9 @@ func Build(dir string) Builder {
 		var output bytes.Buffer
 		command.Stdout, command.Stderr = &output, &output
 		if err := command.Run(); err != nil {
-			return account.Image{}, fmt.Errorf("service/build.sh: %w\n%s", err, output.String())
+			return nil, fmt.Errorf("service/build.sh: %w\n%s", err, output.String())
 		}
-		recipe, err := os.ReadFile(source.Dockerfile)
-		if err != nil {
-			return account.Image{}, fmt.Errorf("read the Dockerfile: %w", err)
-		}
-		binary, err := os.ReadFile(program)
-		if err != nil {
-			return account.Image{}, fmt.Errorf("read the built program: %w", err)
-		}
-		hash := sha256.New()
-		fmt.Fprintf(hash, "%s\x00%d\x00%s\x00%s", source.Platform, len(recipe), recipe, binary)
-		digest := hex.EncodeToString(hash.Sum(nil))
-		kept := filepath.Join(dir, "todo-"+digest)
-		if err := os.Rename(program, kept); err != nil {
-			return account.Image{}, fmt.Errorf("keep the built program: %w", err)
-		}
-		return account.Image{Digest: "sha256:" + digest, Platform: source.Platform, Program: kept}, nil
+		return assemble(wanted, source.Platform, program)
 	}
 }
 

@@ -5,15 +5,22 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
-	"example.com/todo/rehearsal/account"
 	"example.com/todo/rehearsal/provider"
 	"example.com/todo/rehearsal/schema"
 )
@@ -21,7 +28,7 @@ import (
 const tokenImage = "docker:index/image:Image"
 
 // A Builder makes an image; see Build.
-type Builder func(context.Context, Source) (account.Image, error)
+type Builder func(context.Context, Source) (v1.Image, error)
 
 // A Source is what an image is built from; the paths are absolute.
 type Source struct {
@@ -34,8 +41,8 @@ type Source struct {
 type Docker struct {
 	// Program is the folder of the Pulumi program, which paths are relative to.
 	Program string
-	// Registry takes what is pushed.
-	Registry *account.Account
+	// Registry leads to the registries that images are pushed to.
+	Registry http.RoundTripper
 	// Build makes the images.
 	Build Builder
 }
@@ -144,11 +151,10 @@ func (d *Docker) Invoke(_ context.Context, _ provider.Session, token string, _ r
 var imageName = regexp.MustCompile(`^([^/]+\.[^/]+/[^:@]+):([\w][\w.-]{0,127})$`)
 
 func (d *Docker) push(ctx context.Context, inputs resource.PropertyMap) (resource.PropertyMap, error) {
-	name := inputs["imageName"].StringValue()
+	target := inputs["imageName"].StringValue()
 	// DOC-4
-	parts := imageName.FindStringSubmatch(name)
-	if parts == nil {
-		return nil, fmt.Errorf("%q: the image name must be registry/repository:tag. This resource requires all image names to be fully qualified", name)
+	if !imageName.MatchString(target) {
+		return nil, fmt.Errorf("%q: the image name must be registry/repository:tag. This resource requires all image names to be fully qualified", target)
 	}
 	build, registry := inputs["build"].ObjectValue(), inputs["registry"].ObjectValue()
 	contextPath, _ := known(build, "context")
@@ -165,9 +171,9 @@ func (d *Docker) push(ctx context.Context, inputs resource.PropertyMap) (resourc
 	}
 	built, err := d.Build(ctx, Source{Context: d.path(contextPath), Dockerfile: d.path(dockerfile), Args: args, Platform: platform})
 	if err != nil {
-		return nil, fmt.Errorf("build %s: %w", name, err)
+		return nil, fmt.Errorf("build %s: %w", target, err)
 	}
-	reference, err := d.Registry.Push(parts[1], parts[2], username, password, built)
+	reference, err := d.pushImage(ctx, target, built, authn.Basic{Username: username, Password: password})
 	if err != nil {
 		return nil, err
 	}
@@ -178,13 +184,55 @@ func (d *Docker) push(ctx context.Context, inputs resource.PropertyMap) (resourc
 		}
 	}
 	host, _, _ := strings.Cut(strings.TrimPrefix(server, "https://"), "/")
-	state["baseImageName"] = resource.NewProperty(name)
+	state["baseImageName"] = resource.NewProperty(target)
 	state["context"] = resource.NewProperty(contextPath)
 	state["dockerfile"] = resource.NewProperty(dockerfile)
 	state["platform"] = resource.NewProperty(platform)
 	state["registryServer"] = resource.NewProperty(host)
 	state["repoDigest"] = resource.NewProperty(reference)
 	return state, nil
+}
+
+// pushImage pushes as `docker push` does, with its words for what the registry refuses, and answers repository@digest. (DOC-8)
+func (d *Docker) pushImage(ctx context.Context, target string, built v1.Image, login authn.Basic) (string, error) {
+	tag, err := name.NewTag(target, name.StrictValidation)
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", target, err)
+	}
+	err = upload(tag, built, remote.WithContext(ctx), remote.WithTransport(d.Registry), remote.WithAuth(&login))
+	var refused *transport.Error
+	switch {
+	case errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized:
+		return "", fmt.Errorf("push %s: no basic auth credentials", target)
+	case errors.As(err, &refused) && len(refused.Errors) > 0:
+		code := strings.ToLower(strings.ReplaceAll(string(refused.Errors[0].Code), "_", " "))
+		return "", fmt.Errorf("push %s: %s: %s", target, code, refused.Errors[0].Message)
+	case err != nil:
+		return "", fmt.Errorf("push %s: %w", target, err)
+	}
+	digest, err := built.Digest()
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", target, err)
+	}
+	return tag.Context().Name() + "@" + digest.String(), nil
+}
+
+// upload sends the parts first and the manifest, whatever the tag is now, as `docker push` does.
+func upload(tag name.Tag, built v1.Image, options ...remote.Option) error {
+	layers, err := built.Layers()
+	if err != nil {
+		return err
+	}
+	config, err := partial.ConfigLayer(built)
+	if err != nil {
+		return err
+	}
+	for _, layer := range append(layers, config) {
+		if err := remote.WriteLayer(tag.Context(), layer, options...); err != nil {
+			return err
+		}
+	}
+	return remote.Put(tag, built, options...)
 }
 
 func (d *Docker) path(relative string) string {

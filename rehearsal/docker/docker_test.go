@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,16 +13,20 @@ import (
 	pulumidocker "github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
-	"example.com/todo/rehearsal/account"
 	"example.com/todo/rehearsal/provider"
 	"example.com/todo/rehearsal/schema"
 	"example.com/todo/rehearsal/schema/schematest"
 )
 
+// recipeOf is a Dockerfile whose image is made with some more instructions.
+func recipeOf(more string) string {
+	return "FROM golang AS build\nARG VERSION\nRUN sh build.sh /todo\n\nFROM scratch\nCOPY --from=build /todo /todo\n" + more + "ENTRYPOINT [\"/todo\"]\n"
+}
+
 // files are the smallest repository that has an image: names ending in ".sh" are executable.
 var files = map[string]string{
 	".dockerignore":      "*\n!service\n**/*.md\n",
-	"Dockerfile":         "FROM scratch\nARG VERSION\n",
+	"Dockerfile":         recipeOf("USER 65532:65532\n"),
 	"README.md":          "for people",
 	"infra/main.go":      "package main",
 	"service/build.sh":   "set -eu\ncd \"$(dirname \"$0\")\"\nGOWORK=off CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags \"-s -w -buildid= -X main.version=${VERSION:-}\" -o \"$1\" .\n",
@@ -190,7 +195,7 @@ func TestImagesThatCannotBePushedAreRefused(t *testing.T) {
 			t.Errorf("got %v, want %s refused", failures, name)
 		}
 	}
-	d := &Docker{Program: filepath.Join(root, "infra"), Registry: account.New(nil), Build: Build(t.TempDir())}
+	d := &Docker{Program: filepath.Join(root, "infra"), Registry: http.DefaultTransport, Build: Build(t.TempDir())}
 	for _, name := range []string{"todo", "todo:v1", "library/todo:v1", "registry.example.com/todo", "registry.example.com/todo:", "registry.example.com/todo@sha256:0"} {
 		_, _, err := d.Create(t.Context(), provider.Session{}, "", mustCheck(t, root, map[string]any{"imageName": name}))
 		if err == nil || !strings.Contains(err.Error(), "fully qualified") {

@@ -24,7 +24,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	spec.Scaling = two
 	c.mustDeploy(t, spec)
 	if databases, instances := c.host.Running(); databases != 1 || instances != 2 {
@@ -53,7 +53,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 // What an operation that comes too late would start, or write, nothing would remove. RUN-8
 func TestClosedHostStartsNothing(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", map[string]string{"HEALTH": "503"})
+	spec := newSpec("one", map[string]string{"HEALTH": "503"})
 	deployed := make(chan error, 1)
 	go func() {
 		_, err := c.host.Deploy(c.ctx, spec)
@@ -96,7 +96,7 @@ func TestRemoveAndStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	host := c.mustDeploy(t, spec)
 	proxy, err := c.host.Database(cluster.id)
 	if err != nil {

@@ -45,7 +45,11 @@ func newCloud(t *testing.T) *cloud {
 			t.Error(err)
 		}
 	})
-	return &cloud{host: h, ctx: t.Context()}
+	c := &cloud{host: h, ctx: t.Context()}
+	if err := c.repository(); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // A made is a resource in the account.
@@ -120,32 +124,19 @@ func (c *cloud) role(name, service, secretARN string) (string, error) {
 }
 
 // newSpec is one instance of this very program with some more environment.
-func newSpec(name string, environment map[string]string) (account.Service, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return account.Service{}, fmt.Errorf("find the program of the instances: %w", err)
-	}
+func newSpec(name string, environment map[string]string) account.Service {
 	variables := map[string]string{roleVariable: "instance", "REVISION": name}
 	maps.Copy(variables, environment)
 	return account.Service{
 		ARN: "arn:aws:apprunner:eu-west-1:123456789012:service/todo/1", Name: "todo", Region: region,
-		Image: account.Image{Digest: "sha256:" + name, Program: program}, Port: "8080", Environment: variables,
+		Image: repositoryURL + ":v1", AccessRoleARN: accessRole, Port: "8080", Environment: variables,
 		Scaling: account.Scaling{Least: 1, Most: 1, Concurrency: 100},
 		Health:  account.HealthCheck{Protocol: "HTTP", Path: "/health", Timeout: 5, Healthy: 1},
-	}, nil
+	}
 }
 
 // two are always two instances.
 var two = account.Scaling{Least: 2, Most: 2, Concurrency: 100}
-
-func mustRevision(t *testing.T, name string, environment map[string]string) account.Service {
-	t.Helper()
-	spec, err := newSpec(name, environment)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return spec
-}
 
 func (c *cloud) mustDeploy(t *testing.T, spec account.Service) (host string) {
 	t.Helper()

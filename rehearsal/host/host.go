@@ -26,6 +26,7 @@ type Host struct {
 	log       io.Writer
 	authority *authority
 	platform  *platform
+	registry  *registry
 	guard     *guard
 
 	startLimit, stopLimit, requestLimit time.Duration
@@ -61,6 +62,9 @@ func New(log io.Writer) (*Host, error) {
 		return nil, errors.Join(err, h.Close())
 	}
 	if h.platform, err = startPlatform(h.Account, h.authority); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	if h.registry, err = startRegistry(h.Account, h.authority); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
@@ -134,6 +138,9 @@ func (h *Host) Close() error {
 	}
 	if h.platform != nil {
 		problems = append(problems, h.platform.close())
+	}
+	if h.registry != nil {
+		problems = append(problems, h.registry.close())
 	}
 	return errors.Join(append(problems, h.guard.release())...)
 }

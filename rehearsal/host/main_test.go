@@ -96,10 +96,10 @@ func runParent(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	spec, err := newSpec("one", nil)
-	if err != nil {
+	if err := c.repository(); err != nil {
 		return err
 	}
+	spec := newSpec("one", nil)
 	spec.Scaling = two
 	if _, err := h.Deploy(c.ctx, spec); err != nil {
 		return err

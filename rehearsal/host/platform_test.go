@@ -21,7 +21,7 @@ import (
 // credentialsOf deploys an instance in a role and asks for its credentials as its SDK does.
 func (c *cloud) credentialsOf(t *testing.T, roleARN string) aws.CredentialsProvider {
 	t.Helper()
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	spec.RoleARN = roleARN
 	c.mustDeploy(t, spec)
 	return c.credentialsIn(c.environments(t, spec.ARN)[0])
@@ -79,7 +79,7 @@ func TestCredentialsNeedTheGrantedToken(t *testing.T) {
 // RUN-2
 func TestRolesThatAppRunnerMayNotAssume(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	spec.RoleARN = c.mustRole(t, "access", "build.apprunner.amazonaws.com", "")
 	if _, err := c.host.Deploy(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "Error in assuming instance role") {
 		t.Errorf("got %v, want the role refused", err)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 type revision struct {
 	host        *Host
 	spec        account.Service
+	command     command
 	environment []string
 	ways        []*Proxy
 	instances   sync.WaitGroup
@@ -26,8 +28,12 @@ type revision struct {
 
 // newRevision gives the instances what the plan gives them and what the platform adds: the role's credentials, where the
 // endpoints of this simulation are, and the root certificates that vouch for them. (RUN-1)
-func (h *Host) newRevision(spec account.Service) (*revision, error) {
-	r := &revision{host: h, spec: spec, lost: map[string]string{}}
+func (h *Host) newRevision(ctx context.Context, spec account.Service) (*revision, error) {
+	command, err := h.pull(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	r := &revision{host: h, spec: spec, command: command, lost: map[string]string{}}
 	variables := maps.Clone(spec.Environment)
 	if variables == nil {
 		variables = map[string]string{}

@@ -50,7 +50,7 @@ func (c *cloud) connected(t *testing.T, cluster made) (spec account.Service, gro
 	group = c.mustMake(t, groupToken, "service", props{"vpcId": vpc})
 	connector := c.mustMake(t, "aws:apprunner/vpcConnector:VpcConnector", "connector", props{
 		"vpcConnectorName": "todo-test", "subnets": c.only("aws:ec2/subnet:Subnet", ""), "securityGroups": []any{group.id}})
-	spec = mustRevision(t, "one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
+	spec = newSpec("one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
 	spec.ConnectorARN, spec.Databases = connector.id, []string{cluster.output("endpoint")}
 	return spec, group
 }
@@ -126,7 +126,7 @@ func TestAServiceWithoutConnectorReachesAWSAndNoDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := mustRevision(t, "one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
+	spec := newSpec("one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
 	spec.Databases = []string{cluster.output("endpoint")}
 	c.mustDeploy(t, spec)
 	variables := c.environments(t, spec.ARN)[0]
@@ -155,7 +155,7 @@ func TestSecretsManagerIsAskedThroughTheEndpoint(t *testing.T) {
 	})
 	connector := c.mustMake(t, "aws:apprunner/vpcConnector:VpcConnector", "connector", props{
 		"vpcConnectorName": "todo-test", "subnets": []any{subnet.id}, "securityGroups": []any{group.id}})
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	spec.ConnectorARN, spec.RoleARN = connector.id, c.mustRole(t, "own", tasksPrincipal, "*")
 	c.mustDeploy(t, spec)
 	variables := c.environments(t, spec.ARN)[0]

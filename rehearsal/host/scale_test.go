@@ -28,7 +28,7 @@ func (c *cloud) load(arn string) int {
 // AR-21, AR-22
 func TestRequestsBringInstances(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	spec.Scaling = account.Scaling{Least: 1, Most: 3, Concurrency: 2}
 	host, client := c.mustDeploy(t, spec), c.client(t)
 	url := "https://" + host
@@ -71,7 +71,7 @@ func TestRequestsBringInstances(t *testing.T) {
 // AR-21
 func TestScalingLosesNoRequest(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	spec.Scaling = account.Scaling{Least: 1, Most: 4, Concurrency: 2}
 	host, client := c.mustDeploy(t, spec), c.client(t)
 
@@ -120,7 +120,7 @@ func TestScalingLosesNoRequest(t *testing.T) {
 // AR-23
 func TestInstancesThatEndAreReplaced(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	host, client := c.mustDeploy(t, spec), c.client(t)
 	before := c.running(spec.ARN)[0]
 	if _, _, err := get(http.DefaultClient, "http://"+before+"/exit"); err == nil {
@@ -138,7 +138,7 @@ func TestInstancesThatEndAreReplaced(t *testing.T) {
 // RUN-10
 func TestTheFrontTellsWhoAsks(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	host, client := c.mustDeploy(t, spec), c.client(t)
 	for _, row := range []struct {
 		sent http.Header

@@ -64,7 +64,7 @@ func (h *Host) Deploy(ctx context.Context, spec account.Service) (string, error)
 func (s *service) deploy(ctx context.Context, spec account.Service) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	next, err := s.host.newRevision(spec)
+	next, err := s.host.newRevision(ctx, spec)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (s *service) deploy(ctx context.Context, spec account.Service) error {
 	if err != nil {
 		return errors.Join(err, next.close())
 	}
-	s.host.Event(spec.ARN, fmt.Sprintf("%d instance(s) of %s run", len(started), spec.Image.Digest))
+	s.host.Event(spec.ARN, fmt.Sprintf("%d instance(s) of %s run", len(started), next.command.digest))
 	before, old := s.front.turnTo(started, spec.Scaling), s.turnTo(next)
 	drain(ctx, before)
 	if err := errors.Join(s.stopAll(before), old.close()); err != nil {
@@ -199,7 +199,7 @@ func (s *service) start(r *revision) (*instance, error) {
 	i := &instance{
 		addr: net.JoinHostPort(loopback, strconv.Itoa(port)), exited: make(chan struct{}),
 		log: filepath.Join(logs, fmt.Sprintf("%s-%d.log", r.spec.Name, s.number)),
-		cmd: exec.Command(r.spec.Image.Program),
+		cmd: exec.Command(r.command.path, r.command.args...),
 	}
 	file, err := os.Create(i.log)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // environments gives the environment of every instance of a service, by name.
@@ -40,7 +42,7 @@ func TestInstancesGetThePlansEnvironmentAndThePlatforms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := mustRevision(t, "one", map[string]string{"LOG_LEVEL": "info"})
+	spec := newSpec("one", map[string]string{"LOG_LEVEL": "info"})
 	spec.Scaling, spec.RoleARN = two, role
 	c.mustDeploy(t, spec)
 
@@ -70,7 +72,7 @@ func TestInstancesGetThePlansEnvironmentAndThePlatforms(t *testing.T) {
 // RUN-6
 func TestDeploymentLosesNoRequest(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	spec.Scaling = two
 	host, client := c.mustDeploy(t, spec), c.client(t)
 	if _, body := mustGet(t, client, "https://"+host+"/revision"); body != "one" {
@@ -111,7 +113,7 @@ func TestDeploymentLosesNoRequest(t *testing.T) {
 // The program of these tests ends at once when it is told to, so that only the front can have waited. RUN-6
 func TestDeploymentWaitsForRequestsUnderWay(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	host, client := c.mustDeploy(t, spec), c.client(t)
 	old := "http://" + c.running(spec.ARN)[0]
 
@@ -155,15 +157,18 @@ func TestBadRevisionLeavesTheOldOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCloud(t)
-			spec := mustRevision(t, "good", nil)
+			spec := newSpec("good", nil)
 			host := c.mustDeploy(t, spec)
 
 			// Long enough for the process to speak, which is all that is asked of the bad revision.
 			c.host.startLimit = 3 * time.Second
-			bad := mustRevision(t, "bad", row.environment)
+			bad := newSpec("bad", row.environment)
 			bad.Scaling = two
 			if row.environment == nil {
-				bad.Image.Program = "/nonexistent"
+				if err := c.push("broken", v1.Config{Entrypoint: []string{"/nonexistent"}}, "amd64"); err != nil {
+					t.Fatal(err)
+				}
+				bad.Image = repositoryURL + ":broken"
 			}
 			again, err := c.host.Deploy(c.ctx, bad)
 			if err == nil || !strings.Contains(err.Error(), row.says) {
@@ -189,13 +194,13 @@ func TestBadRevisionLeavesTheOldOne(t *testing.T) {
 func TestDeafInstancesAreKilled(t *testing.T) {
 	c := newCloud(t)
 	c.host.stopLimit = 50 * time.Millisecond
-	spec := mustRevision(t, "deaf", map[string]string{"DEAF": "yes"})
+	spec := newSpec("deaf", map[string]string{"DEAF": "yes"})
 	spec.Scaling = two
 	c.mustDeploy(t, spec)
 	deaf := c.running(spec.ARN)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := c.host.Deploy(c.ctx, mustRevision(t, "good", nil))
+		_, err := c.host.Deploy(c.ctx, newSpec("good", nil))
 		ended <- err
 	}()
 	select {
@@ -218,7 +223,7 @@ func TestLongRequestsAreCut(t *testing.T) {
 		t.Errorf("requests are cut after %s, App Runner cuts them after 120 s", c.host.requestLimit)
 	}
 	c.host.requestLimit = 100 * time.Millisecond
-	host := c.mustDeploy(t, mustRevision(t, "one", nil))
+	host := c.mustDeploy(t, newSpec("one", nil))
 	if status, _ := mustGet(t, c.client(t), "https://"+host+"/never"); status != http.StatusGatewayTimeout {
 		t.Errorf("answered %d, want 504", status)
 	}

@@ -73,7 +73,7 @@ func Open(ctx context.Context, root string, log io.Writer) (*Stage, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	builder := &docker.Docker{Program: filepath.Join(root, "infra"), Registry: h.Account, Build: docker.Build(images)}
+	builder := &docker.Docker{Program: filepath.Join(root, "infra"), Registry: h.Registry(), Build: docker.Build(images)}
 	for _, p := range []struct {
 		name, version string
 		cloud         provider.Cloud
