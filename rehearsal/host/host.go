@@ -31,6 +31,8 @@ type Host struct {
 
 	startLimit, stopLimit, requestLimit time.Duration
 
+	unpacking sync.Mutex
+
 	// ending is done when Close has begun; operations are what it then waits for.
 	ending     context.Context
 	end        context.CancelFunc

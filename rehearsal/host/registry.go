@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -121,6 +122,8 @@ func (h *Host) pull(ctx context.Context, spec account.Service) (command, error) 
 
 // unpack writes an image's files into a folder of its own, once.
 func (h *Host) unpack(image v1.Image, digest v1.Hash) (root string, err error) {
+	h.unpacking.Lock()
+	defer h.unpacking.Unlock()
 	images, err := h.Folder("pulled")
 	if err != nil {
 		return "", err
@@ -175,6 +178,10 @@ func write(content io.Reader, path string, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
+	// A process that is started meanwhile would have the file open for writing for a moment, in which it cannot be run.
+	// https://go.dev/issue/22315
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -149,4 +150,25 @@ func TestTheImageIsRunByItsDigest(t *testing.T) {
 	if status, body := mustGet(t, c.client(t), "https://"+host+"/revision"); status != 200 || body != "one" {
 		t.Errorf("answered %d %q, want the image of that digest, whose tag has moved on", status, body)
 	}
+}
+
+// Two stacks of one account may run the same image, and pull it at once. ECR-6
+func TestServicesShareAnImage(t *testing.T) {
+	c := newCloud(t)
+	var deployments sync.WaitGroup
+	for _, name := range []string{"one", "two", "three", "four"} {
+		deployments.Go(func() {
+			spec := newSpec(name, nil)
+			spec.ARN += name
+			host, err := c.host.Deploy(t.Context(), spec)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, body, err := get(c.client(t), "https://"+host+"/revision"); err != nil || body != name {
+				t.Errorf("%s answers %q, %v", name, body, err)
+			}
+		})
+	}
+	deployments.Wait()
 }
