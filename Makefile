@@ -11,7 +11,7 @@ BENCH     := $(GO) build -o bin/bench ./bench && exec bin/bench
 MODULES   := bench infra rehearsal service
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview cost setup test test-service test-infra test-bench test-rehearsal image bench profile lint fmt build clean
+.PHONY: help up preview cost setup test test-service test-infra test-bench test-rehearsal image bench profile lint fmt build clean accept
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ up: ## deploy STACK (dev) on this machine, without AWS, and print its URL; Ctrl-
 
 preview: ## show what a first deployment of STACK (dev) would make, without AWS
 	@$(REHEARSAL) preview --stack $(STACK)
+
+accept: setup ## take the plans of dev and prod as they now are, for a reviewer to read in rehearsal/e2e/testdata/plans
+	ACCEPT_PLANS=1 $(GO) test -count=1 -run TestPlans ./rehearsal/e2e
 
 setup: ## build the Pulumi CLI where none is installed, and compile the program; minutes, once
 	@$(REHEARSAL) setup

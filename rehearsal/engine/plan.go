@@ -24,10 +24,17 @@ type Step struct {
 	NewState       *State   `json:"newState"`
 }
 
-// A State is a resource in a plan.
+// A State is a resource in a plan. Other resources are named by their URNs.
 type State struct {
 	Type   string         `json:"type"`
 	Inputs map[string]any `json:"inputs"`
+	Parent string         `json:"parent"`
+	// Dependencies are all that must be there before, PropertyDependencies those that an input comes from.
+	Dependencies         []string            `json:"dependencies"`
+	PropertyDependencies map[string][]string `json:"propertyDependencies"`
+	Protect              bool                `json:"protect"`
+	IgnoreChanges        []string            `json:"ignoreChanges"`
+	ReplaceOnChanges     []string            `json:"replaceOnChanges"`
 }
 
 // A Diagnostic is what the engine or the program says.
