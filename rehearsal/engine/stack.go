@@ -223,6 +223,9 @@ func (s *Stack) environment() []string {
 		"PULUMI_CONFIG_PASSPHRASE=",
 		"PULUMI_DEBUG_PROVIDERS="+s.providers,
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
+		// `go run` keeps the linked program, which `go build` would link anew each time: four seconds of a processor and
+		// 1.4 GB of memory, for a preview that takes one and a half.
+		"PULUMI_GO_USE_RUN=true",
 		"PULUMI_SKIP_UPDATE_CHECK=true",
 	)
 }
