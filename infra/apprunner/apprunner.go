@@ -28,6 +28,8 @@ type Args struct {
 	// SubnetIDs are private subnets, one per zone; SecurityGroupID says what the service may reach. Required.
 	SubnetIDs       pulumi.StringArray
 	SecurityGroupID pulumi.StringInput
+	// Ingress is the only way in to a private service; a service without it answers the internet.
+	Ingress *Ingress
 	// CPU is in 1/1024 of a processor, Memory in MiB; only some pairs exist. Required.
 	CPU, Memory int
 	// MinInstances are always there, MaxInstances at most; each takes Concurrency requests at once. Required.
@@ -42,7 +44,7 @@ type Args struct {
 	After []pulumi.Resource
 }
 
-// Service is an App Runner service behind a public address, with its outgoing traffic in a VPC.
+// Service is an App Runner service behind a public or a private address, with its outgoing traffic in a VPC.
 type Service struct {
 	pulumi.ResourceState
 
@@ -125,7 +127,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 				VpcConnectorArn: connector.Arn,
 			},
 			IngressConfiguration: apprunner.ServiceNetworkConfigurationIngressConfigurationArgs{
-				IsPubliclyAccessible: pulumi.Bool(true),
+				IsPubliclyAccessible: pulumi.Bool(args.Ingress == nil),
 			},
 		},
 	}, inside, pulumi.DependsOn(ready),
@@ -148,8 +150,16 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		}
 	}
 
+	domain := running.ServiceUrl
+	if args.Ingress != nil {
+		domain, err = args.Ingress.connect(ctx, name, args.PhysicalName, running, inside)
+		if err != nil {
+			return nil, fmt.Errorf("ingress connection: %w", err)
+		}
+	}
+
 	service.ARN = running.Arn
-	service.URL = pulumi.Sprintf("https://%s", running.ServiceUrl)
+	service.URL = pulumi.Sprintf("https://%s", domain)
 	service.Name, service.ID = running.ServiceName, running.ServiceId
 	service.LogGroup = pulumi.Sprintf("/aws/apprunner/%s/%s/application", service.Name, service.ID)
 	return service, ctx.RegisterResourceOutputs(service, pulumi.Map{

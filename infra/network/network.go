@@ -24,6 +24,8 @@ type Args struct {
 	// NAT gives the service the internet through one NAT gateway. Without it the service reaches Secrets Manager through
 	// an interface endpoint, which is a third of the price, and nothing else outside.
 	NAT bool
+	// Private lets the network's own addresses, and nobody else, send requests to App Runner through an interface endpoint.
+	Private bool
 	// DatabasePort is what the service may reach on the database. Required.
 	DatabasePort int
 }
@@ -39,6 +41,8 @@ type Network struct {
 	PrivateSubnetIDs        pulumi.StringArray
 	ServiceSecurityGroupID  pulumi.IDOutput
 	DatabaseSecurityGroupID pulumi.IDOutput
+	// RequestsEndpointID is where requests to App Runner's private services go in. Only in a private network.
+	RequestsEndpointID pulumi.IDOutput
 }
 
 // New declares a network.
@@ -95,10 +99,16 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if args.NAT {
 		err = newNAT(ctx, name, gateway, public, private, groups, inside)
 	} else {
-		err = newEndpoint(ctx, name, args.Region, vpc, private, groups, inside)
+		err = newSecretsEndpoint(ctx, name, args.Region, vpc, private, groups, inside)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if args.Private {
+		network.RequestsEndpointID, err = newRequestsEndpoint(ctx, name, args.Region, vpc, private, inside)
+		if err != nil {
+			return nil, err
+		}
 	}
 
 	return network, ctx.RegisterResourceOutputs(network, pulumi.Map{

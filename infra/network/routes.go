@@ -117,26 +117,3 @@ func newNAT(
 	}
 	return groups.letServiceOut(ctx, name, inside)
 }
-
-// newEndpoint brings Secrets Manager, the only AWS API that the service calls, into the private subnets.
-func newEndpoint(
-	ctx *pulumi.Context, name, region string, vpc *ec2.Vpc, private *subnets, groups *securityGroups, inside pulumi.ResourceOption,
-) error {
-	group, err := groups.letServiceReachEndpoint(ctx, name, vpc, inside)
-	if err != nil {
-		return err
-	}
-	_, err = ec2.NewVpcEndpoint(ctx, name+"-secrets", &ec2.VpcEndpointArgs{
-		VpcId:             vpc.ID(),
-		VpcEndpointType:   pulumi.String("Interface"),
-		ServiceName:       pulumi.String("com.amazonaws." + region + ".secretsmanager"),
-		PrivateDnsEnabled: pulumi.Bool(true),
-		SubnetIds:         private.ids,
-		SecurityGroupIds:  pulumi.StringArray{group.ID()},
-		Tags:              label(ctx, name+"-secrets"),
-	}, inside)
-	if err != nil {
-		return fmt.Errorf("endpoint for secrets manager: %w", err)
-	}
-	return nil
-}

@@ -96,6 +96,28 @@ func (g *securityGroups) letServiceReachEndpoint(
 	return endpoint, g.letServiceReach(ctx, name+"-secrets", endpoint, https, inside)
 }
 
+// letNetworkReachRequests opens the way to App Runner's private services to the network's own addresses.
+func letNetworkReachRequests(
+	ctx *pulumi.Context, name string, network *ec2.Vpc, inside pulumi.ResourceOption,
+) (*ec2.SecurityGroup, error) {
+	endpoint, err := newSecurityGroup(ctx, name+"-requests", network, "Endpoint of private services", inside)
+	if err != nil {
+		return nil, err
+	}
+	_, err = vpc.NewSecurityGroupIngressRule(ctx, name+"-requests-from-network", &vpc.SecurityGroupIngressRuleArgs{
+		SecurityGroupId: endpoint.ID(),
+		CidrIpv4:        network.CidrBlock,
+		IpProtocol:      pulumi.String(tcp),
+		FromPort:        pulumi.Int(https),
+		ToPort:          pulumi.Int(https),
+		Description:     pulumi.String("From the network"),
+	}, inside)
+	if err != nil {
+		return nil, fmt.Errorf("way in to private services: %w", err)
+	}
+	return endpoint, nil
+}
+
 func (g *securityGroups) letServiceOut(ctx *pulumi.Context, name string, inside pulumi.ResourceOption) error {
 	_, err := vpc.NewSecurityGroupEgressRule(ctx, name+"-internet-from-service", &vpc.SecurityGroupEgressRuleArgs{
 		SecurityGroupId: g.service.ID(),

@@ -17,6 +17,12 @@ const (
 	egressNAT       = "nat"
 )
 
+// Who reaches the service.
+const (
+	accessPublic  = "public"
+	accessPrivate = "private"
+)
+
 // Config keys, in the project's own namespace except for the region.
 const (
 	keyRegion              = "aws:region"
@@ -31,6 +37,7 @@ const (
 	keyDatabaseInstances   = "databaseInstances"
 	keyZones               = "zones"
 	keyEgress              = "egress"
+	keyAccess              = "access"
 	keyProtect             = "protect"
 	keyLogRetentionDays    = "logRetentionDays"
 	keyAlarmEmail          = "alarmEmail"
@@ -49,7 +56,7 @@ type Config struct {
 	DatabaseMinCapacity, DatabaseMaxCapacity float64
 	DatabaseSleepAfter, DatabaseInstances    int
 	Zones                                    int
-	Egress                                   string
+	Egress, Access                           string
 	Protect                                  bool
 	LogRetentionDays                         int
 	AlarmEmail, AlarmTopicARN                string
@@ -85,6 +92,7 @@ func (s *settings) readAll() Config {
 		DatabaseInstances:   setting(s, keyDatabaseInstances, 1, wholeNumber),
 		Zones:               setting(s, keyZones, 2, wholeNumber),
 		Egress:              setting(s, keyEgress, egressEndpoints, text),
+		Access:              setting(s, keyAccess, accessPublic, text),
 		Protect:             setting(s, keyProtect, false, yesOrNo),
 		LogRetentionDays:    setting(s, keyLogRetentionDays, 14, wholeNumber),
 		AlarmEmail:          setting(s, keyAlarmEmail, "", text),

@@ -16,7 +16,7 @@ const uuid = "01234567-89ab-cdef-0123-456789abcdef"
 var defaults = Config{
 	Region: "eu-west-1", CPU: 256, Memory: 512, MinInstances: 1, MaxInstances: 2, Concurrency: 80,
 	DatabaseMinCapacity: 0, DatabaseMaxCapacity: 1, DatabaseSleepAfter: 300, DatabaseInstances: 1,
-	Zones: 2, Egress: "endpoints", Protect: false, LogLevel: "info", LogRetentionDays: 14,
+	Zones: 2, Egress: "endpoints", Access: "public", Protect: false, LogLevel: "info", LogRetentionDays: 14,
 }
 
 func TestConfig(t *testing.T) {
@@ -31,7 +31,7 @@ func TestConfig(t *testing.T) {
 				"aws:region": "us-east-1", "todo:cpu": "4096", "todo:memory": "12288", "todo:minInstances": "25",
 				"todo:maxInstances": "25", "todo:concurrency": "200", "todo:databaseMinCapacity": "0.5",
 				"todo:databaseMaxCapacity": "256", "todo:databaseSleepAfter": "86400", "todo:databaseInstances": "16",
-				"todo:zones": "3", "todo:egress": "nat", "todo:protect": "true", "todo:logLevel": "error",
+				"todo:zones": "3", "todo:egress": "nat", "todo:access": "public", "todo:protect": "true", "todo:logLevel": "error",
 				"todo:logRetentionDays": "3653", "todo:alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
 				"todo:xray": "true", "todo:customDomain": "*.example.com",
 				"todo:webAclArn": "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
@@ -40,7 +40,7 @@ func TestConfig(t *testing.T) {
 				*c = Config{
 					Region: "us-east-1", CPU: 4096, Memory: 12288, MinInstances: 25, MaxInstances: 25, Concurrency: 200,
 					DatabaseMinCapacity: 0.5, DatabaseMaxCapacity: 256, DatabaseSleepAfter: 86400, DatabaseInstances: 16,
-					Zones: 3, Egress: "nat", Protect: true, LogLevel: "error", LogRetentionDays: 3653,
+					Zones: 3, Egress: "nat", Access: "public", Protect: true, LogLevel: "error", LogRetentionDays: 3653,
 					AlarmTopicARN: "arn:aws:sns:us-east-1:123456789012:alarms",
 					XRay:          true, CustomDomain: "*.example.com",
 					WebACLARN: "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
@@ -99,6 +99,7 @@ func TestConfigRefuses(t *testing.T) {
 		"no database":    {map[string]string{"todo:databaseInstances": "0"}, []string{`todo:databaseInstances is "0": must be from 1 to 16`}},
 		"one zone":       {map[string]string{"todo:zones": "1"}, []string{`todo:zones is "1": must be from 2 to 3`}},
 		"another egress": {map[string]string{"todo:egress": "NAT"}, []string{`todo:egress is "NAT": must be one of endpoints, nat`}},
+		"another access": {map[string]string{"todo:access": "internal"}, []string{`todo:access is "internal": must be one of public, private`}},
 		"another level":  {map[string]string{"todo:logLevel": "trace"}, []string{`todo:logLevel is "trace": must be one of debug, info, warn, error`}},
 		"a month of 31 days": {
 			map[string]string{"todo:logRetentionDays": "31"},
@@ -120,6 +121,10 @@ func TestConfigRefuses(t *testing.T) {
 		"a URL for a domain": {
 			map[string]string{"todo:customDomain": "https://example.com"},
 			[]string{`todo:customDomain is "https://example.com": must be a domain in lower case, such as api.example.com`},
+		},
+		"a domain in private": {
+			map[string]string{"todo:customDomain": "api.example.com", "todo:access": "private"},
+			[]string{`todo:customDomain is "api.example.com", todo:access is "private": a private service has no domain but its own`},
 		},
 		"a web ACL for CloudFront": {
 			map[string]string{"todo:webAclArn": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/todo/" + uuid},

@@ -10,15 +10,16 @@ import (
 )
 
 const (
-	tracing      = "aws:apprunner/observabilityConfiguration:ObservabilityConfiguration"
-	customDomain = "aws:apprunner/customDomainAssociation:CustomDomainAssociation"
-	firewall     = "aws:wafv2/webAclAssociation:WebAclAssociation"
-	serviceARN   = "arn:aws:x:eu-west-1:123456789012:service-apprunner"
+	tracing           = "aws:apprunner/observabilityConfiguration:ObservabilityConfiguration"
+	customDomain      = "aws:apprunner/customDomainAssociation:CustomDomainAssociation"
+	firewall          = "aws:wafv2/webAclAssociation:WebAclAssociation"
+	ingressConnection = "aws:apprunner/vpcIngressConnection:VpcIngressConnection"
+	serviceARN        = "arn:aws:x:eu-west-1:123456789012:service-apprunner"
 )
 
 func TestNothingExtraUnlessAskedFor(t *testing.T) {
 	r := up(t, nil)
-	for _, typ := range []string{tracing, customDomain, firewall} {
+	for _, typ := range []string{tracing, customDomain, firewall, ingressConnection} {
 		if got := r.all(typ); len(got) > 0 {
 			t.Errorf("%d of %s, want none", len(got), typ)
 		}
@@ -62,6 +63,45 @@ func TestCustomDomain(t *testing.T) {
 	const records = "api.example.com CNAME abc.eu-west-1.awsapprunner.com\n_a.example.com. CNAME _1.acm.aws.\n_b.example.com. CNAME _2.acm.aws."
 	if diff := cmp.Diff(outputs[output.DNSRecords], any(records)); diff != "" {
 		t.Errorf("records (-got +want):\n%s", diff)
+	}
+}
+
+func TestPrivateAccess(t *testing.T) {
+	r := &recorder{}
+	outputs, err := r.run(t, shapes["private"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, _ := r.only(t, "aws:apprunner/service:Service").values()["networkConfiguration"].(map[string]any)
+	if diff := cmp.Diff(network["ingressConfiguration"], any(map[string]any{"isPubliclyAccessible": false})); diff != "" {
+		t.Errorf("the service's ingress (-got +want):\n%s", diff)
+	}
+	endpoints := r.all("aws:ec2/vpcEndpoint:VpcEndpoint")
+	i := slices.IndexFunc(endpoints, func(e registration) bool { return e.name == "network-requests" })
+	want := map[string]any{
+		"vpcId":             "network-vpc-id",
+		"vpcEndpointType":   "Interface",
+		"serviceName":       "com.amazonaws.eu-west-1.apprunner.requests",
+		"privateDnsEnabled": false,
+		"subnetIds":         []any{"network-private-1-id", "network-private-2-id"},
+		"securityGroupIds":  []any{"network-requests-id"},
+		"tags":              map[string]any{"Name": "todo-dev-network-requests"},
+	}
+	if diff := cmp.Diff(endpoints[i].values(), want); diff != "" {
+		t.Errorf("endpoint (-got +want):\n%s", diff)
+	}
+	connection := r.only(t, ingressConnection)
+	want = map[string]any{"name": "todo-dev", "serviceArn": serviceARN, "ingressVpcConfiguration": map[string]any{
+		"vpcId": "network-vpc-id", "vpcEndpointId": "network-requests-id"}}
+	if diff := cmp.Diff(connection.values(), want); diff != "" {
+		t.Errorf("connection (-got +want):\n%s", diff)
+	}
+	// Pulumi's provider reports a change of it as done and does nothing.
+	if got := connection.request.GetReplaceOnChanges(); !slices.Equal(got, []string{"ingressVpcConfiguration"}) || !connection.request.GetDeleteBeforeReplace() {
+		t.Errorf("the connection is replaced on changes of %v, old one first: %t", got, connection.request.GetDeleteBeforeReplace())
+	}
+	if got := outputs[output.URL]; got != "https://private.eu-west-1.awsapprunner.com" {
+		t.Errorf("url is %v, want the private one", got)
 	}
 }
 

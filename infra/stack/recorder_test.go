@@ -70,6 +70,8 @@ func computed(typ, name string) resource.PropertyMap {
 			map[string]any{"name": "_b.example.com.", "type": "CNAME", "value": "_2.acm.aws."},
 			map[string]any{"name": "_a.example.com.", "type": "CNAME", "value": "_1.acm.aws."},
 		}
+	case ingressConnection:
+		values["domainName"] = "private.eu-west-1.awsapprunner.com"
 	case ecrRepository:
 		values["repositoryUrl"] = repositoryURL
 		values["registryId"] = account

@@ -35,6 +35,7 @@ var webACLARN = regexp.MustCompile(`^arn:aws:wafv2:([a-z0-9-]+):\d{12}:regional/
 
 var (
 	egresses = []string{egressEndpoints, egressNAT}
+	accesses = []string{accessPublic, accessPrivate}
 	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 	retentions = []int{
 		1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -69,11 +70,16 @@ func (c Config) check(s *settings) {
 
 	s.between(keyZones, c.Zones, 2, 3)
 	s.oneOf(keyEgress, c.Egress, egresses)
+	s.oneOf(keyAccess, c.Access, accesses)
 	s.oneOf(keyLogLevel, c.LogLevel, logLevels)
 	s.require(slices.Contains(retentions, c.LogRetentionDays), "must be one of "+list(retentions), keyLogRetentionDays)
 	c.checkRecipient(s)
 	s.require(c.CustomDomain == "" || len(c.CustomDomain) <= 255 && domainName.MatchString(c.CustomDomain),
 		"must be a domain in lower case, such as api.example.com", keyCustomDomain)
+	// App Runner has another DNS target for it in each VPC, and Pulumi's provider does not tell which.
+	// https://docs.aws.amazon.com/apprunner/latest/api/API_VpcDNSTarget.html
+	s.require(c.CustomDomain == "" || c.Access != accessPrivate, "a private service has no domain but its own",
+		keyCustomDomain, keyAccess)
 	acl := webACLARN.FindStringSubmatch(c.WebACLARN)
 	s.require(c.WebACLARN == "" || acl != nil && acl[1] == c.Region,
 		"must be the ARN of a regional WAF web ACL in the stack's region", keyWebACLARN)

@@ -55,6 +55,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		Region:       config.Region,
 		Zones:        config.Zones,
 		NAT:          config.Egress == egressNAT,
+		Private:      config.Access == accessPrivate,
 		DatabasePort: database.Port,
 	}, inRegion)
 	if err != nil {
@@ -84,12 +85,17 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		return nil, fmt.Errorf("image: %w", err)
 	}
 
+	var ingress *apprunner.Ingress
+	if config.Access == accessPrivate {
+		ingress = &apprunner.Ingress{VPCID: net.VPCID, EndpointID: net.RequestsEndpointID}
+	}
 	service, err := apprunner.New(ctx, "service", &apprunner.Args{
 		PhysicalName:    name,
 		Image:           img.Reference,
 		RepositoryARN:   img.RepositoryARN,
 		SubnetIDs:       net.PrivateSubnetIDs,
 		SecurityGroupID: net.ServiceSecurityGroupID,
+		Ingress:         ingress,
 		CPU:             config.CPU,
 		Memory:          config.Memory,
 		MinInstances:    config.MinInstances,

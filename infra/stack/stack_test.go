@@ -16,6 +16,7 @@ import (
 var shapes = map[string]map[string]string{
 	"default": nil,
 	"nat":     {"todo:egress": "nat"},
+	"private": {"todo:access": "private"},
 	"protected": {
 		"todo:alarmEmail": "ops@example.com", "todo:xray": "true", "todo:protect": "true", "todo:zones": "3", "todo:databaseInstances": "2", "todo:databaseMinCapacity": "0.5",
 	},
@@ -97,7 +98,7 @@ func checkNobodyGetsIn(t *testing.T, r *recorder) {
 	t.Helper()
 	for _, rule := range r.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule") {
 		for _, open := range []string{"cidrIpv4", "cidrIpv6", "prefixListId"} {
-			if value, ok := rule.values()[open]; ok {
+			if value, ok := rule.values()[open]; ok && value != r.only(t, "aws:ec2/vpc:Vpc").values()["cidrBlock"] {
 				t.Errorf("%s lets in %v", rule.name, value)
 			}
 		}
@@ -161,20 +162,26 @@ func TestWhoMayTalkToWhom(t *testing.T) {
 		"in network-database-id from network-service-id 5432",
 		"out network-service-id to network-database-id 5432",
 	}
-	tests := map[string][]string{
-		"endpoints": append([]string{
-			"in network-secrets-id from network-service-id 443",
-			"out network-service-id to network-secrets-id 443",
-		}, toDatabase...),
-		"nat": append([]string{"out network-service-id to 0.0.0.0/0 443"}, toDatabase...),
+	toSecrets := []string{
+		"in network-secrets-id from network-service-id 443",
+		"out network-service-id to network-secrets-id 443",
 	}
-	for egress, want := range tests {
-		t.Run(egress, func(t *testing.T) {
-			r := up(t, map[string]string{"todo:egress": egress})
+	tests := map[string][]string{
+		"default": slices.Concat(toSecrets, toDatabase),
+		"nat":     slices.Concat([]string{"out network-service-id to 0.0.0.0/0 443"}, toDatabase),
+		"private": slices.Concat([]string{"in network-requests-id from 10.0.0.0/16 443"}, toSecrets, toDatabase),
+	}
+	for shape, want := range tests {
+		t.Run(shape, func(t *testing.T) {
+			r := up(t, shapes[shape])
 			var got []string
 			for _, rule := range r.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule") {
 				v := rule.values()
-				got = append(got, fmt.Sprintf("in %v from %v %v", v["securityGroupId"], v["referencedSecurityGroupId"], v["fromPort"]))
+				from := v["referencedSecurityGroupId"]
+				if from == nil {
+					from = v["cidrIpv4"]
+				}
+				got = append(got, fmt.Sprintf("in %v from %v %v", v["securityGroupId"], from, v["fromPort"]))
 			}
 			for _, rule := range r.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule") {
 				v := rule.values()

@@ -61,7 +61,7 @@ func New(runtime Runtime) *Account {
 		secrets: map[string]*secret{}, sessions: map[string]Credentials{},
 		passwords: map[string]password{}, repositories: map[string]*repository{},
 	}
-	for _, group := range [][]*kind{network, securityGroups, roles, databases, repositories, services, serviceExtras, logs, monitoring, topics} {
+	for _, group := range [][]*kind{network, securityGroups, roles, databases, repositories, services, serviceExtras, ingress, logs, monitoring, topics} {
 		for _, k := range group {
 			a.kinds[k.Token] = k
 		}

@@ -135,7 +135,8 @@ var services = []*kind{
 		// The provider gives IAM time for the instance's role, but for the access role none. (IAM-10)
 		again: func(err error) bool { return strings.Contains(err.Error(), instanceRoleRefused) },
 		made:  makeService, start: startService, changed: checkService, apply: updateService,
-		stop: func(ctx context.Context, c *call) error { return c.a.runtime.Remove(ctx, c.ID) },
+		stop:   func(ctx context.Context, c *call) error { return c.a.runtime.Remove(ctx, c.ID) },
+		refuse: keepConnected,
 	},
 }
 

@@ -228,7 +228,9 @@ func (r *runtime) Deploy(_ context.Context, s account.Service) (string, error) {
 	r.deployed = append(r.deployed, s)
 	return "localhost:1", nil
 }
-func (r *runtime) Remove(context.Context, string) error { return nil }
+func (r *runtime) Connect(context.Context, string) (string, error) { return "localhost:2", nil }
+func (r *runtime) Disconnect(context.Context, string) error        { return nil }
+func (r *runtime) Remove(context.Context, string) error            { return nil }
 func (r *runtime) Event(_, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -73,6 +73,7 @@ func (a *Account) revision(c *call) Service {
 			Interval: int(c.num("healthCheckConfiguration", "interval")), Timeout: int(c.num("healthCheckConfiguration", "timeout")),
 			Healthy: int(c.num("healthCheckConfiguration", "healthyThreshold")), Unhealthy: int(c.num("healthCheckConfiguration", "unhealthyThreshold")),
 		},
+		Private:      private(c.Resource),
 		ConnectorARN: c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn"),
 	}
 }

@@ -12,6 +12,10 @@ type Runtime interface {
 	// stops the old ones. When they do not become healthy the old ones stay. The host under which the
 	// service is reached (host:port) is the same for every deployment of one ARN, and is answered with an error too.
 	Deploy(context.Context, Service) (host string, err error)
+	// Connect opens the way into a service from inside a VPC, and answers the host (host:port) under which it is
+	// reached there; Disconnect shuts it. Neither is an error when it is so already.
+	Connect(ctx context.Context, arn string) (host string, err error)
+	Disconnect(ctx context.Context, arn string) error
 	// Event takes a line of the service's own log, for people.
 	Event(arn, text string)
 	// Remove stops a service for good.
@@ -36,6 +40,8 @@ type Service struct {
 	RoleARN              string // whose credentials the instances get; empty for none
 	Scaling              Scaling
 	Health               HealthCheck
+	// Private services do not answer the internet.
+	Private bool
 	// ConnectorARN is the VPC connector that all its connections go through; empty for none.
 	ConnectorARN string
 	// Databases are the endpoints that the environment names, whether there is a way to them or not.

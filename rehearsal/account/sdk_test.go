@@ -59,6 +59,7 @@ var sdkTypes = map[string]struct {
 	tokenSubscription:          {sns.TopicSubscriptionArgs{}, sns.TopicSubscription{}},
 	tokenConnector:             {apprunner.VpcConnectorArgs{}, apprunner.VpcConnector{}},
 	tokenAutoScaling:           {apprunner.AutoScalingConfigurationVersionArgs{}, apprunner.AutoScalingConfigurationVersion{}},
+	tokenIngressConnection:     {apprunner.VpcIngressConnectionArgs{}, apprunner.VpcIngressConnection{}},
 	tokenService:               {apprunner.ServiceArgs{}, apprunner.Service{}},
 }
 

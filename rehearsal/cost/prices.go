@@ -66,6 +66,8 @@ var free = map[string]bool{
 	"aws:wafv2/webAclAssociation:WebAclAssociation":                                 true,
 	"aws:apprunner/autoScalingConfigurationVersion:AutoScalingConfigurationVersion": true,
 	"aws:apprunner/vpcConnector:VpcConnector":                                       true,
+	// The endpoint that it is for is paid for.
+	"aws:apprunner/vpcIngressConnection:VpcIngressConnection": true,
 	// Its lines are paid for by volume, which Assumptions leave out.
 	"aws:cloudwatch/logGroup:LogGroup": true,
 	// An account's first three are.

@@ -2,9 +2,7 @@ package host
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -24,10 +22,11 @@ const requestLimit = 120 * time.Second
 
 // A front is what answers at a service's URL: it ends TLS and passes each request to the instance that has the fewest.
 type front struct {
-	host      string // localhost:port
-	server    *http.Server
+	host      string // localhost:port, where the internet reaches the service
+	authority *authority
+	limit     time.Duration
+	public    *entrance
 	transport *http.Transport
-	done      chan error
 	// pressed has room for one note that other instances are needed than there are.
 	pressed chan struct{}
 
@@ -35,8 +34,10 @@ type front struct {
 	instances []*instance
 	next      int
 	scaling   account.Scaling
-	load      int // requests under way
-	peak      int // the most of them since the last look
+	load      int       // requests under way
+	peak      int       // the most of them since the last look
+	private   bool      // the public entrance is shut
+	inside    *entrance // the one from inside a VPC, or nil
 }
 
 type targetKey struct{}
@@ -46,19 +47,29 @@ const answerTime = 5 * time.Second
 
 // newFront starts a front that cuts a request when limit has passed.
 func newFront(authority *authority, limit time.Duration) (*front, error) {
-	certificate, err := authority.issue("localhost")
-	if err != nil {
-		return nil, err
-	}
-	listener, err := net.Listen("tcp4", loopback+":0")
-	if err != nil {
-		return nil, fmt.Errorf("listen for a service: %w", err)
-	}
 	f := &front{
-		host: fmt.Sprintf("localhost:%d", listener.Addr().(*net.TCPAddr).Port), done: make(chan error, 1), pressed: make(chan struct{}, 1),
+		authority: authority, limit: limit, pressed: make(chan struct{}, 1),
 		// What a client does not ask for is not asked for on its behalf.
 		transport: &http.Transport{MaxIdleConnsPerHost: 200, DisableCompression: true},
 	}
+	serve := f.handler()
+	var err error
+	f.public, err = open(authority, limit, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.shut() {
+			http.Error(w, "the service is private", http.StatusNotFound)
+			return
+		}
+		serve.ServeHTTP(w, r)
+	}))
+	if err != nil {
+		return nil, err
+	}
+	f.host = f.public.host
+	return f, nil
+}
+
+// handler passes requests on.
+func (f *front) handler() http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Transport: f.transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -74,27 +85,18 @@ func newFront(authority *authority, limit time.Duration) (*front, error) {
 		},
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
-	f.server = &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			target, refusal := f.pick()
-			if refusal != 0 {
-				http.Error(w, http.StatusText(refusal), refusal)
-				return
-			}
-			defer f.answered(target)
-			// RUN-9
-			ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), targetKey{}, target.addr), limit)
-			defer cancel()
-			proxy.ServeHTTP(w, r.WithContext(ctx))
-		}),
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
-		ReadHeaderTimeout: limit,
-		WriteTimeout:      limit + answerTime,
-		// What clients do wrong is theirs to see.
-		ErrorLog: log.New(io.Discard, "", 0),
-	}
-	go func() { f.done <- f.server.ServeTLS(listener, "", "") }()
-	return f, nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		target, refusal := f.pick()
+		if refusal != 0 {
+			http.Error(w, http.StatusText(refusal), refusal)
+			return
+		}
+		defer f.answered(target)
+		// RUN-9
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), targetKey{}, target.addr), f.limit)
+		defer cancel()
+		proxy.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // forward tells the service who asks, and how: the client's address comes last in X-Forwarded-For, after what the client
@@ -216,10 +218,7 @@ func (f *front) size() int {
 }
 
 func (f *front) close() error {
-	err := f.server.Close()
+	err := errors.Join(f.public.close(), f.disconnect())
 	f.transport.CloseIdleConnections()
-	if served := <-f.done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
 	return err
 }

@@ -74,6 +74,7 @@ func (s *service) deploy(ctx context.Context, spec account.Service) error {
 		return errors.Join(err, next.close())
 	}
 	s.host.Event(spec.ARN, fmt.Sprintf("%d instance(s) of %s run", len(started), next.command.digest))
+	s.front.keepOut(spec.Private)
 	before, old := s.front.turnTo(started, spec.Scaling), s.turnTo(next)
 	drain(ctx, before)
 	if err := errors.Join(s.stopAll(before), old.close()); err != nil {
