@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/todo/infra/limit"
 )
 
 // Ways out of the private network.
@@ -75,7 +77,7 @@ func readConfig(ctx *pulumi.Context) (Config, error) {
 	config := s.readAll()
 	s.refuseUnknown(names)
 	config.check(s)
-	return config, errors.Join(append(s.problems, checkNames(ctx.Project(), ctx.Stack())...)...)
+	return config, errors.Join(append(s.problems, limit.CheckName(ctx.Project(), ctx.Stack()))...)
 }
 
 func (s *settings) readAll() Config {

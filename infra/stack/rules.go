@@ -6,13 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-)
 
-// https://docs.aws.amazon.com/general/latest/gr/apprunner.html
-var regions = []string{
-	"ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "eu-central-1", "eu-west-1", "eu-west-2",
-	"eu-west-3", "us-east-1", "us-east-2", "us-west-2",
-}
+	"example.com/todo/infra/limit"
+)
 
 // memoryOf is the memory in MiB that goes with a number of CPU units.
 // https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html
@@ -45,7 +41,7 @@ var (
 
 // check holds the configuration against what AWS accepts, where AWS itself would tell only half-way through.
 func (c Config) check(s *settings) {
-	s.oneOf(keyRegion, c.Region, regions)
+	s.oneOf(keyRegion, c.Region, limit.Regions())
 	memory, known := memoryOf[c.CPU]
 	s.require(known, "must be one of 256, 512, 1024, 2048, 4096", keyCPU)
 	if known {
@@ -112,32 +108,4 @@ func (s *settings) capacity(key string, value, least float64) {
 
 func list[T any](values []T) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ", ")
-}
-
-const (
-	shortestName = 4
-	// longestName is what App Runner allows an auto scaling configuration, the tightest of all.
-	// https://docs.aws.amazon.com/apprunner/latest/api/API_CreateAutoScalingConfiguration.html
-	longestName = 32
-)
-
-// nameRule is what every AWS service here accepts at the start of a name: RDS takes neither upper case, nor a double
-// hyphen, nor one at the end. https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBCluster.html
-var nameRule = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-
-// physicalName begins every name that is fixed in AWS.
-func physicalName(project, stack string) string { return project + "-" + stack }
-
-func checkNames(project, stack string) []error {
-	name := physicalName(project, stack)
-	var problems []error
-	if !nameRule.MatchString(name) {
-		problems = append(problems, fmt.Errorf(
-			"project and stack are %q: must be lower-case letters and digits, begin with a letter and have single hyphens inside", name))
-	}
-	if len(name) < shortestName || len(name) > longestName {
-		problems = append(problems, fmt.Errorf(
-			"project and stack are %q: must have %d to %d characters together", name, shortestName, longestName))
-	}
-	return problems
 }

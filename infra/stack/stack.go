@@ -10,6 +10,7 @@ import (
 	"example.com/todo/infra/apprunner"
 	"example.com/todo/infra/database"
 	"example.com/todo/infra/image"
+	"example.com/todo/infra/limit"
 	"example.com/todo/infra/monitoring"
 	"example.com/todo/infra/network"
 	"example.com/todo/infra/output"
@@ -36,7 +37,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := physicalName(ctx.Project(), ctx.Stack())
+	name := limit.PhysicalName(ctx.Project(), ctx.Stack())
 
 	provider, err := aws.NewProvider(ctx, "aws", &aws.ProviderArgs{
 		Region: pulumi.String(config.Region),
