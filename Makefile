@@ -8,10 +8,11 @@ LINT := $(CURDIR)/bin
 # Not `go run`, which calls a clean end after Ctrl-C a failure.
 REHEARSAL := $(GO) build -o bin/rehearsal ./rehearsal && exec bin/rehearsal
 BENCH     := $(GO) build -o bin/bench ./bench && exec bin/bench
-MODULES   := bench infra rehearsal service
+DEPLOY    := $(GO) build -o bin/deploy ./deploy && exec bin/deploy
+MODULES   := bench deploy infra rehearsal service
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview cost setup test test-service test-infra test-bench test-rehearsal image bench profile lint fmt build clean accept
+.PHONY: help up preview cost preflight deploy accept setup test test-service test-infra test-deploy test-bench test-rehearsal image bench profile lint fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +23,12 @@ up: ## deploy STACK (dev) on this machine, without AWS, and print its URL; Ctrl-
 preview: ## show what a first deployment of STACK (dev) would make, without AWS
 	@$(REHEARSAL) preview --stack $(STACK)
 
+preflight: ## say what would stop a deployment of STACK (dev) to AWS: tools, credentials, quotas, names, the plan
+	@$(DEPLOY) preflight --stack $(STACK)
+
+deploy: ## deploy STACK (dev) to AWS, and make sure that the new version is what answers
+	@$(DEPLOY) up --stack $(STACK)
+
 accept: setup ## take the plans of dev and prod as they now are, for a reviewer to read in rehearsal/e2e/testdata/plans
 	ACCEPT_PLANS=1 $(GO) test -count=1 -run TestPlans ./rehearsal/e2e
 
@@ -31,7 +38,7 @@ setup: ## build the Pulumi CLI where none is installed, and compile the program;
 cost: ## say what a month of STACK (dev) costs, idle and busy, by its plan
 	@$(REHEARSAL) cost --stack $(STACK)
 
-test: test-service test-infra test-bench test-rehearsal ## everything: set-up included, a few minutes
+test: test-service test-infra test-deploy test-bench test-rehearsal ## everything: set-up included, a few minutes
 
 test-service: ## the service against a real PostgreSQL, and its image in a real container
 	$(GO) test -count=1 $(RACE) ./service/...
@@ -41,6 +48,9 @@ test-infra: ## the Pulumi program under mocks, as preview and as up
 
 test-bench: ## the benchmark, all of it, but with runs too short to say anything
 	$(GO) test -count=1 $(RACE) ./bench/...
+
+test-deploy: ## the command that deploys, against what AWS and the tools would say
+	$(GO) test -count=1 $(RACE) ./deploy/...
 
 test-rehearsal: setup ## the simulated account, and dev and prod end to end with the real engine
 	$(GO) test -count=1 $(RACE) ./rehearsal/clock ./rehearsal/cost ./rehearsal/docker ./rehearsal/engine ./rehearsal/host ./rehearsal/provider ./rehearsal/schema/...

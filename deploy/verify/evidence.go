@@ -21,6 +21,9 @@ type Evidence struct {
 	Unknown []error
 }
 
+// slack is how far the clocks of those who write may be apart.
+const slack = 5 * time.Second
+
 // shown is how many lines of each log a person is shown.
 const shown = 30
 
@@ -42,8 +45,8 @@ func Gather(ctx context.Context, of witness, serviceARN string) Evidence {
 	}
 	e.Operation, err = of.LastOperation(ctx, serviceARN)
 	note(err)
-	since := e.Operation.Started
-	if since.IsZero() {
+	since := e.Operation.Started.Add(-slack)
+	if e.Operation.Started.IsZero() {
 		since = time.Now().Add(-time.Hour)
 	}
 	// The ARN ends in service/NAME/ID, and so do the names of the groups begin.

@@ -72,10 +72,10 @@ func (d *Deployment) notRolledBack(ctx context.Context, of account) error {
 		fmt.Fprintf(d.Log, "how App Runner's last operation ended is not known: %v\n", err)
 		return nil
 	}
-	fmt.Fprintf(d.Log, "App Runner's last operation: %s %s\n", operation.Type, operation.Status)
 	if operation.Failed() {
 		return fmt.Errorf("App Runner did not take the new version: its %s ended as %s", operation.Type, operation.Status)
 	}
+	fmt.Fprintf(d.Log, "App Runner's last operation: %s %s\n", operation.Type, operation.Status)
 	return nil
 }
 

@@ -39,7 +39,8 @@ type Account struct {
 	serials   map[string]int                  // how often a URN was created
 	secrets   map[string]*secret              // by ARN
 	sessions  map[string]Credentials          // by access key id
-	passwords map[string]password             // for the registries
+	history   history
+	passwords map[string]password // for the registries
 	// repositories are by URL.
 	repositories map[string]*repository
 }
@@ -60,6 +61,7 @@ func New(runtime Runtime) *Account {
 		resources: map[string]map[string]*Resource{}, serials: map[string]int{},
 		secrets: map[string]*secret{}, sessions: map[string]Credentials{},
 		passwords: map[string]password{}, repositories: map[string]*repository{},
+		history: history{operations: map[string][]Operation{}, events: map[string][]Event{}},
 	}
 	for _, group := range [][]*kind{network, securityGroups, roles, databases, repositories, services, serviceExtras, ingress, logs, monitoring, topics} {
 		for _, k := range group {

@@ -9,7 +9,7 @@ import (
 
 // startService deploys a new service; one that fails stays as CREATE_FAILED. (AR-11)
 func startService(ctx context.Context, c *call) error {
-	host, err := c.a.runtime.Deploy(ctx, c.a.revision(c))
+	host, err := c.a.deploy(ctx, c)
 	c.a.mu.Lock()
 	defer c.a.mu.Unlock()
 	c.set("serviceUrl", host)
@@ -23,7 +23,7 @@ func startService(ctx context.Context, c *call) error {
 
 // updateService deploys a change. One that fails is rolled back, and the provider does not notice. (AR-12)
 func updateService(ctx context.Context, c *call) error {
-	_, err := c.a.runtime.Deploy(ctx, c.a.revision(c))
+	_, err := c.a.deploy(ctx, c)
 	c.a.mu.Lock()
 	defer c.a.mu.Unlock()
 	if err == nil {
@@ -40,6 +40,12 @@ func updateService(ctx context.Context, c *call) error {
 	}
 	c.a.runtime.Event(c.ID, fmt.Sprintf("Service update failed and was rolled back: %v", err))
 	return nil
+}
+
+func (a *Account) deploy(ctx context.Context, c *call) (host string, err error) {
+	end := a.operation(c)
+	defer func() { end(err) }()
+	return a.runtime.Deploy(ctx, a.revision(c))
 }
 
 // revision is what the service's instances are started from.

@@ -191,7 +191,7 @@ func (s *Stack) run(ctx context.Context, dir string, out io.Writer, args ...stri
 	// Line by line, also on a terminal: the lines of what starts and stops stand between the engine's.
 	command := exec.CommandContext(ctx, s.tools.Pulumi, append(args, "--non-interactive")...)
 	command.Dir = dir
-	command.Env = s.environment()
+	command.Env = s.Environment()
 	// A group of its own, so that Ctrl-C in a terminal reaches us alone. The engine saves its state when it is asked to
 	// stop once; asked twice it does not.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -208,8 +208,9 @@ func (s *Stack) run(ctx context.Context, dir string, out io.Writer, args ...stri
 	return nil
 }
 
-// environment is this process's, without anything that leads to a real account or to the user's own Pulumi.
-func (s *Stack) environment() []string {
+// Environment is what the CLI needs to find the stack: this process's, without anything that leads to a real account or
+// to the user's own Pulumi.
+func (s *Stack) Environment() []string {
 	var clean []string
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "AWS_") && !strings.HasPrefix(variable, "PULUMI_") && !strings.HasPrefix(variable, "PATH=") {

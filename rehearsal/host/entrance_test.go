@@ -8,7 +8,7 @@ import (
 // AR-25
 func TestPrivateServiceAnswersFromInsideOnly(t *testing.T) {
 	c := newCloud(t)
-	spec := mustRevision(t, "one", nil)
+	spec := newSpec("one", nil)
 	spec.Private = true
 	public, client := c.mustDeploy(t, spec), c.client(t)
 	inside, err := c.host.Connect(t.Context(), spec.ARN)

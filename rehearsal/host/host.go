@@ -27,6 +27,7 @@ type Host struct {
 	authority *authority
 	platform  *platform
 	registry  *registry
+	console   *console
 	guard     *guard
 
 	startLimit, stopLimit, requestLimit time.Duration
@@ -69,6 +70,12 @@ func New(log io.Writer) (*Host, error) {
 	if h.registry, err = startRegistry(h.Account, h.authority); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
+	h.console = &console{host: h}
+	console, err := h.platform.serve(h.console, nil)
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	h.console.url = "http://" + console
 	return h, nil
 }
 

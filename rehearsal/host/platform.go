@@ -53,7 +53,7 @@ type passage struct {
 }
 
 func startPlatform(a *account.Account, authority *authority) (*platform, error) {
-	p := &platform{account: a, grants: map[string]grant{}, through: map[string]passage{}, done: make(chan error, 2)}
+	p := &platform{account: a, grants: map[string]grant{}, through: map[string]passage{}, done: make(chan error, 3)}
 	certificate, err := authority.issue("localhost")
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (p *platform) secretsManager(w http.ResponseWriter, r *http.Request) {
 		refuse("SerializationException", err.Error())
 		return
 	}
-	caller, err := verify(r, body, p.account.Session, time.Now())
+	caller, err := verify(r, body, "secretsmanager", p.account.Session, time.Now())
 	var refusal *account.APIError
 	if errors.As(err, &refusal) {
 		refuse(refusal.Code, refusal.Message)

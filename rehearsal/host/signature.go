@@ -21,9 +21,9 @@ func denied(code, format string, args ...any) error {
 
 const badSignature = "InvalidSignatureException"
 
-// verify checks a request's Signature Version 4 and answers who asks which region. The error is an *account.APIError. (RUN-3)
+// verify checks a request's Signature Version 4 for a service and answers who asks which region. The error is an *account.APIError. (RUN-3)
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-func verify(r *http.Request, body []byte, session func(string) (account.Credentials, bool), now time.Time) (account.Caller, error) {
+func verify(r *http.Request, body []byte, service string, session func(string) (account.Credentials, bool), now time.Time) (account.Caller, error) {
 	var nobody account.Caller
 	if r.Header.Get("Authorization") == "" {
 		return nobody, denied("MissingAuthenticationTokenException", "Missing Authentication Token")
@@ -38,8 +38,8 @@ func verify(r *http.Request, body []byte, session func(string) (account.Credenti
 		fields[name] = value
 	}
 	scope := strings.Split(fields["Credential"], "/")
-	if len(scope) != 5 || scope[3] != "secretsmanager" || scope[4] != "aws4_request" {
-		return nobody, denied(badSignature, "Credential should be scoped to correct service: 'secretsmanager'; it is %q", fields["Credential"])
+	if len(scope) != 5 || scope[3] != service || scope[4] != "aws4_request" {
+		return nobody, denied(badSignature, "Credential should be scoped to correct service: '%s'; it is %q", service, fields["Credential"])
 	}
 	credentials, known := session(scope[0])
 	if !known || subtle.ConstantTimeCompare([]byte(credentials.SessionToken), []byte(r.Header.Get("X-Amz-Security-Token"))) != 1 {
@@ -54,7 +54,7 @@ func verify(r *http.Request, body []byte, session func(string) (account.Credenti
 		return nobody, denied(badSignature, "Signature expired: %s is not within %s of %s", date, skew, now.UTC().Format("20060102T150405Z"))
 	}
 	signed := strings.Split(fields["SignedHeaders"], ";")
-	for _, name := range []string{"host", "x-amz-date", "x-amz-security-token", "x-amz-target"} {
+	for _, name := range append(amazonHeaders(r), "host") {
 		if !slices.Contains(signed, name) {
 			return nobody, denied(badSignature, "'%s' must be a 'SignedHeader' in the AWS Authorization", name)
 		}
@@ -81,6 +81,17 @@ func verify(r *http.Request, body []byte, session func(string) (account.Credenti
 		return nobody, denied(badSignature, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.")
 	}
 	return account.Caller{RoleARN: credentials.RoleARN, Region: scope[2]}, nil
+}
+
+// amazonHeaders are those that must be signed where they are.
+func amazonHeaders(r *http.Request) []string {
+	var names []string
+	for name := range r.Header {
+		if name = strings.ToLower(name); strings.HasPrefix(name, "x-amz-") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func sum(key []byte, text string) []byte {
