@@ -40,8 +40,9 @@ type Args struct {
 	CustomDomain, WebACLARN string
 	// Environment is what the service is told. Required.
 	Environment Environment
-	// After is what must work before the service starts, beyond what the other fields come from.
-	After []pulumi.Resource
+	// After is what must work before the service starts, beyond what the other fields come from. Of a component the SDK
+	// would wait for those children only that it happens to know by then.
+	After []pulumi.CustomResource
 }
 
 // Service is an App Runner service behind a public or a private address, with its outgoing traffic in a VPC.
@@ -92,7 +93,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 
 	// A role without its policy yet, or a database that does not answer yet, fails the first deployment for good.
-	ready := append([]pulumi.Resource{access.policy, instance.policy, connector, scaling}, args.After...)
+	ready := []pulumi.Resource{access.policy, instance.policy, connector, scaling}
+	for _, r := range args.After {
+		ready = append(ready, r)
+	}
 	running, err := apprunner.NewService(ctx, name+"-apprunner", &apprunner.ServiceArgs{
 		ServiceName:                 pulumi.String(args.PhysicalName),
 		AutoScalingConfigurationArn: scaling.Arn,

@@ -62,6 +62,8 @@ type Database struct {
 	ClusterID pulumi.StringOutput
 	Endpoint  pulumi.StringOutput
 	SecretARN pulumi.StringOutput
+	// Ready is what must be there before somebody connects.
+	Ready []pulumi.CustomResource
 }
 
 // New declares a database.
@@ -104,10 +106,11 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	for i := range args.Instances {
-		err = newInstance(ctx, fmt.Sprintf("%s-%d", name, i+1), fmt.Sprintf("%s-%d", args.PhysicalName, i+1), cluster, inside)
+		instance, err := newInstance(ctx, fmt.Sprintf("%s-%d", name, i+1), fmt.Sprintf("%s-%d", args.PhysicalName, i+1), cluster, inside)
 		if err != nil {
 			return nil, fmt.Errorf("instance %d: %w", i+1, err)
 		}
+		database.Ready = append(database.Ready, instance)
 	}
 
 	database.ClusterID = cluster.ClusterIdentifier
@@ -172,8 +175,10 @@ func capacity(args *Args) rds.ClusterServerlessv2ScalingConfigurationArgs {
 	return scaling
 }
 
-func newInstance(ctx *pulumi.Context, name, physicalName string, cluster *rds.Cluster, inside pulumi.ResourceOption) error {
-	_, err := rds.NewClusterInstance(ctx, name, &rds.ClusterInstanceArgs{
+func newInstance(
+	ctx *pulumi.Context, name, physicalName string, cluster *rds.Cluster, inside pulumi.ResourceOption,
+) (*rds.ClusterInstance, error) {
+	return rds.NewClusterInstance(ctx, name, &rds.ClusterInstanceArgs{
 		Identifier:         pulumi.String(physicalName),
 		ClusterIdentifier:  cluster.ID(),
 		Engine:             pulumi.String(engine),
@@ -190,5 +195,4 @@ func newInstance(ctx *pulumi.Context, name, physicalName string, cluster *rds.Cl
 		PromotionTier:    pulumi.Int(1),
 		ApplyImmediately: pulumi.Bool(true),
 	}, inside, pulumi.IgnoreChanges([]string{"identifier"}))
-	return err
 }

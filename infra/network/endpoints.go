@@ -16,8 +16,12 @@ func newSecretsEndpoint(
 		return err
 	}
 	// The SDK in the service asks for Secrets Manager's own name.
-	_, err = newEndpoint(ctx, name+"-secrets", region, "secretsmanager", true, vpc, private, group, inside)
-	return err
+	endpoint, err := newEndpoint(ctx, name+"-secrets", region, "secretsmanager", true, vpc, private, group, inside)
+	if err != nil {
+		return err
+	}
+	private.ways = append(private.ways, endpoint)
+	return nil
 }
 
 // newRequestsEndpoint lets requests to private services of App Runner in. The name under which such a service answers is

@@ -41,6 +41,8 @@ type Network struct {
 	PrivateSubnetIDs        pulumi.StringArray
 	ServiceSecurityGroupID  pulumi.IDOutput
 	DatabaseSecurityGroupID pulumi.IDOutput
+	// Ready is what must be there before a connection from the service arrives.
+	Ready []pulumi.CustomResource
 	// RequestsEndpointID is where requests to App Runner's private services go in. Only in a private network.
 	RequestsEndpointID pulumi.IDOutput
 }
@@ -85,7 +87,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	network.PrivateSubnetIDs = private.ids
 
-	gateway, err := newInternetGateway(ctx, name, vpc, public.routes, inside)
+	gateway, err := newInternetGateway(ctx, name, vpc, public, inside)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +106,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, err
 	}
+	network.Ready = slices.Concat(public.ways, private.ways, groups.rules)
 	if args.Private {
 		network.RequestsEndpointID, err = newRequestsEndpoint(ctx, name, args.Region, vpc, private, inside)
 		if err != nil {

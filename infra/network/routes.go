@@ -14,6 +14,7 @@ const anywhere = "0.0.0.0/0"
 type subnets struct {
 	ids    pulumi.StringArray
 	routes *ec2.RouteTable
+	ways   []pulumi.CustomResource // what there must be for traffic to leave
 }
 
 func newSubnets(
@@ -28,20 +29,17 @@ func newSubnets(
 	}
 	tier := &subnets{routes: routes}
 	for zone, zoneName := range zones {
-		var id pulumi.StringInput
-		id, err = newSubnet(ctx, fmt.Sprintf("%s-%d", name, zone+1), vpc, routes, zoneName, block(zone), inside)
+		err = tier.add(ctx, fmt.Sprintf("%s-%d", name, zone+1), vpc, zoneName, block(zone), inside)
 		if err != nil {
 			return nil, fmt.Errorf("subnet in %s: %w", zoneName, err)
 		}
-		tier.ids = append(tier.ids, id)
 	}
 	return tier, nil
 }
 
-func newSubnet(
-	ctx *pulumi.Context, name string, vpc *ec2.Vpc, routes *ec2.RouteTable, zone string, block netip.Prefix,
-	inside pulumi.ResourceOption,
-) (pulumi.StringInput, error) {
+func (s *subnets) add(
+	ctx *pulumi.Context, name string, vpc *ec2.Vpc, zone string, block netip.Prefix, inside pulumi.ResourceOption,
+) error {
 	subnet, err := ec2.NewSubnet(ctx, name, &ec2.SubnetArgs{
 		VpcId:               vpc.ID(),
 		AvailabilityZone:    pulumi.String(zone),
@@ -50,20 +48,22 @@ func newSubnet(
 		Tags:                label(ctx, name),
 	}, inside)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	_, err = ec2.NewRouteTableAssociation(ctx, name, &ec2.RouteTableAssociationArgs{
-		RouteTableId: routes.ID(),
+	association, err := ec2.NewRouteTableAssociation(ctx, name, &ec2.RouteTableAssociationArgs{
+		RouteTableId: s.routes.ID(),
 		SubnetId:     subnet.ID(),
 	}, inside)
 	if err != nil {
-		return nil, fmt.Errorf("routes: %w", err)
+		return fmt.Errorf("routes: %w", err)
 	}
-	return subnet.ID(), nil
+	s.ids = append(s.ids, subnet.ID())
+	s.ways = append(s.ways, association)
+	return nil
 }
 
 func newInternetGateway(
-	ctx *pulumi.Context, name string, vpc *ec2.Vpc, public *ec2.RouteTable, inside pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, vpc *ec2.Vpc, public *subnets, inside pulumi.ResourceOption,
 ) (*ec2.InternetGateway, error) {
 	gateway, err := ec2.NewInternetGateway(ctx, name+"-internet", &ec2.InternetGatewayArgs{
 		VpcId: vpc.ID(),
@@ -72,14 +72,15 @@ func newInternetGateway(
 	if err != nil {
 		return nil, fmt.Errorf("internet gateway: %w", err)
 	}
-	_, err = ec2.NewRoute(ctx, name+"-public-internet", &ec2.RouteArgs{
-		RouteTableId:         public.ID(),
+	route, err := ec2.NewRoute(ctx, name+"-public-internet", &ec2.RouteArgs{
+		RouteTableId:         public.routes.ID(),
 		DestinationCidrBlock: pulumi.String(anywhere),
 		GatewayId:            gateway.ID(),
 	}, inside)
 	if err != nil {
 		return nil, fmt.Errorf("route to the internet gateway: %w", err)
 	}
+	public.ways = append(public.ways, route)
 	return gateway, nil
 }
 
@@ -107,7 +108,7 @@ func newNAT(
 	if err != nil {
 		return fmt.Errorf("nat gateway: %w", err)
 	}
-	_, err = ec2.NewRoute(ctx, name+"-private-internet", &ec2.RouteArgs{
+	route, err := ec2.NewRoute(ctx, name+"-private-internet", &ec2.RouteArgs{
 		RouteTableId:         private.routes.ID(),
 		DestinationCidrBlock: pulumi.String(anywhere),
 		NatGatewayId:         nat.ID(),
@@ -115,5 +116,6 @@ func newNAT(
 	if err != nil {
 		return fmt.Errorf("route to the nat gateway: %w", err)
 	}
+	private.ways = append(private.ways, route)
 	return groups.letServiceOut(ctx, name, inside)
 }

@@ -17,6 +17,7 @@ const (
 // their own body could not be created in any order. AWS's open egress rule is removed from every group on creation.
 type securityGroups struct {
 	service, database *ec2.SecurityGroup
+	rules             []pulumi.CustomResource
 }
 
 func newSecurityGroups(
@@ -59,7 +60,7 @@ func newSecurityGroup(
 func (g *securityGroups) letServiceReach(
 	ctx *pulumi.Context, name string, target *ec2.SecurityGroup, port int, inside pulumi.ResourceOption,
 ) error {
-	_, err := vpc.NewSecurityGroupEgressRule(ctx, name+"-from-service", &vpc.SecurityGroupEgressRuleArgs{
+	out, err := vpc.NewSecurityGroupEgressRule(ctx, name+"-from-service", &vpc.SecurityGroupEgressRuleArgs{
 		SecurityGroupId:           g.service.ID(),
 		ReferencedSecurityGroupId: target.ID(),
 		IpProtocol:                pulumi.String(tcp),
@@ -70,7 +71,7 @@ func (g *securityGroups) letServiceReach(
 	if err != nil {
 		return fmt.Errorf("way out to %s: %w", name, err)
 	}
-	_, err = vpc.NewSecurityGroupIngressRule(ctx, name+"-from-service", &vpc.SecurityGroupIngressRuleArgs{
+	in, err := vpc.NewSecurityGroupIngressRule(ctx, name+"-from-service", &vpc.SecurityGroupIngressRuleArgs{
 		SecurityGroupId:           target.ID(),
 		ReferencedSecurityGroupId: g.service.ID(),
 		IpProtocol:                pulumi.String(tcp),
@@ -83,6 +84,7 @@ func (g *securityGroups) letServiceReach(
 	if err != nil {
 		return fmt.Errorf("way in to %s: %w", name, err)
 	}
+	g.rules = append(g.rules, out, in)
 	return nil
 }
 
@@ -119,7 +121,7 @@ func letNetworkReachRequests(
 }
 
 func (g *securityGroups) letServiceOut(ctx *pulumi.Context, name string, inside pulumi.ResourceOption) error {
-	_, err := vpc.NewSecurityGroupEgressRule(ctx, name+"-internet-from-service", &vpc.SecurityGroupEgressRuleArgs{
+	out, err := vpc.NewSecurityGroupEgressRule(ctx, name+"-internet-from-service", &vpc.SecurityGroupEgressRuleArgs{
 		SecurityGroupId: g.service.ID(),
 		CidrIpv4:        pulumi.String(anywhere),
 		IpProtocol:      pulumi.String(tcp),
@@ -130,5 +132,6 @@ func (g *securityGroups) letServiceOut(ctx *pulumi.Context, name string, inside 
 	if err != nil {
 		return fmt.Errorf("way out to the internet: %w", err)
 	}
+	g.rules = append(g.rules, out)
 	return nil
 }

@@ -85,10 +85,12 @@ func computed(typ, name string) resource.PropertyMap {
 }
 
 const (
-	ecrRepository  = "aws:ecr/repository:Repository"
-	secretARN      = "arn:aws:secretsmanager:eu-west-1:" + account + ":secret:rds!cluster-1"
-	repositoryURL  = account + ".dkr.ecr.eu-west-1.amazonaws.com/todo"
-	imageReference = repositoryURL + "@sha256:0123"
+	ecrRepository = "aws:ecr/repository:Repository"
+	// registryPassword is what must be nowhere in plain sight.
+	registryPassword = "the-registrys-password"
+	secretARN        = "arn:aws:secretsmanager:eu-west-1:" + account + ":secret:rds!cluster-1"
+	repositoryURL    = account + ".dkr.ecr.eu-west-1.amazonaws.com/todo"
+	imageReference   = repositoryURL + "@sha256:0123"
 )
 
 func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
@@ -101,7 +103,7 @@ func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) 
 			"names": []any{"eu-west-1c", "eu-west-1a", "eu-west-1b"},
 		}), nil
 	case "aws:ecr/getAuthorizationToken:getAuthorizationToken":
-		return resource.NewPropertyMapFromMap(map[string]any{"userName": "AWS", "password": "token"}), nil
+		return resource.NewPropertyMapFromMap(map[string]any{"userName": "AWS", "password": registryPassword}), nil
 	}
 	return nil, nil
 }
@@ -121,6 +123,10 @@ func (r *recorder) run(t *testing.T, settings map[string]string) (map[string]any
 		for name, value := range declared {
 			r.mu.Lock()
 			outputs[name] = nil
+			if text, constant := value.(pulumi.String); constant {
+				// No resource stands behind it that the program would wait for.
+				outputs[name] = string(text)
+			}
 			r.mu.Unlock()
 			pulumi.ToOutput(value).ApplyT(func(known any) any {
 				r.mu.Lock()

@@ -210,7 +210,8 @@ func TestScalingIsNamedByItsSettings(t *testing.T) {
 func TestServiceComesLast(t *testing.T) {
 	tests := map[string][]string{
 		"endpoints": {"VpcEndpoint::network-secrets", "SecurityGroupIngressRule::network-secrets-from-service"},
-		"nat":       {"Route::network-private-internet", "SecurityGroupEgressRule::network-internet-from-service"},
+		"nat": {"Route::network-private-internet", "Route::network-public-internet", "RouteTableAssociation::network-public-1",
+			"SecurityGroupEgressRule::network-internet-from-service"},
 	}
 	for egress, want := range tests {
 		t.Run(egress, func(t *testing.T) {

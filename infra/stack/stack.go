@@ -3,6 +3,7 @@ package stack
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -115,7 +116,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 			SecretARN: db.SecretARN,
 			LogLevel:  config.LogLevel,
 		},
-		After: []pulumi.Resource{net, db},
+		After: slices.Concat(net.Ready, db.Ready),
 	}, inRegion)
 	if err != nil {
 		return nil, fmt.Errorf("service: %w", err)

@@ -38,6 +38,11 @@ func TestEveryShape(t *testing.T) {
 				checkProvider(t, r)
 				checkLogicalNames(t, r)
 				checkNobodyGetsIn(t, r)
+				checkPolicies(t, r)
+				checkEncryption(t, r)
+				checkSecrets(t, r, outputs)
+				checkLabels(t, r)
+				checkOutputs(t, r, outputs)
 			})
 		}
 	}

@@ -77,7 +77,8 @@ func entries(t *testing.T, text []byte) map[string]any {
 	return all
 }
 
-// A planned resource is one entry of a readable plan. Other resources are called by their logical names.
+// A planned resource is one entry of a readable plan. Other resources are called by the last word of their type and their
+// logical name.
 type planned struct {
 	Below            string         `yaml:"below,omitempty"`
 	Protect          bool           `yaml:"protect,omitempty"`
@@ -90,16 +91,16 @@ type planned struct {
 // readable is a plan as YAML in a fixed order, without what differs from one preview to the next: random endings of
 // names, and what the image's source hashes to. A value that is known only later is <the resources it comes from>.
 func readable(stack string, p engine.Plan) ([]byte, error) {
-	all := map[string]planned{}
+	entries := map[string]planned{}
 	for _, step := range p.Steps {
 		entry := planned{
-			Below: name(step.NewState.Parent), Protect: step.NewState.Protect, IgnoreChanges: step.NewState.IgnoreChanges,
+			Below: called(step.NewState.Parent), Protect: step.NewState.Protect, IgnoreChanges: step.NewState.IgnoreChanges,
 			ReplaceOnChanges: step.NewState.ReplaceOnChanges, Inputs: map[string]any{},
 		}
 		inputs := normaliser{stack: stack, image: step.Type() == "docker:index/image:Image"}
 		direct := map[string]bool{}
 		for property, value := range step.NewState.Inputs {
-			inputs.from = names(step.NewState.PropertyDependencies[property])
+			inputs.from = all(step.NewState.PropertyDependencies[property])
 			for _, name := range inputs.from {
 				direct[name] = true
 			}
@@ -108,30 +109,31 @@ func readable(stack string, p engine.Plan) ([]byte, error) {
 				entry.Inputs[property] = inputs.of(property, value)
 			}
 		}
-		entry.After = slices.DeleteFunc(names(step.NewState.Dependencies), func(name string) bool { return direct[name] })
-		all[step.Type()+" "+step.Name()] = entry
+		entry.After = slices.DeleteFunc(all(step.NewState.Dependencies), func(name string) bool { return direct[name] })
+		entries[step.Type()+" "+step.Name()] = entry
 	}
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
-	err := errors.Join(encoder.Encode(all), encoder.Close())
+	err := errors.Join(encoder.Encode(entries), encoder.Close())
 	return out.Bytes(), err
 }
 
-func name(urn string) string {
+func called(urn string) string {
 	if urn == "" {
 		return ""
 	}
-	return resource.URN(urn).Name()
+	return string(resource.URN(urn).Type().Name()) + " " + resource.URN(urn).Name()
 }
 
-func names(urns []string) []string {
-	var all []string
+// all are called in order.
+func all(urns []string) []string {
+	var names []string
 	for _, urn := range urns {
-		all = append(all, name(urn))
+		names = append(names, called(urn))
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // A normaliser makes one property's value what it is in every preview.
