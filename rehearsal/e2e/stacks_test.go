@@ -64,6 +64,7 @@ func TestStacks(t *testing.T) {
 				t.Errorf("the service says version %v, the stack %s", v.body["version"], got[output.Version])
 			}
 		})
+		t.Run("no secret in the state of "+stack.Name, func(t *testing.T) { checkState(t, s, stack) })
 		t.Run("nothing to do in "+stack.Name, func(t *testing.T) {
 			if changes := plan(t, stack).Changes(); len(changes) > 0 {
 				t.Errorf("a second preview plans %v", changes)
