@@ -94,7 +94,7 @@ func (a *Account) LastOperation(ctx context.Context, serviceARN string) (Operati
 		}
 	}
 	if last.Type == "" {
-		return Operation{}, fmt.Errorf("App Runner lists no operation of %s", serviceARN)
+		return Operation{}, fmt.Errorf("no operation of %s is listed", serviceARN)
 	}
 	return last, nil
 }

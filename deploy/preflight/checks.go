@@ -66,7 +66,7 @@ func (f *flight) checkPassphrase(context.Context) (string, error) {
 			return variable + " is set", nil
 		}
 	}
-	return "", fails(errors.New("Pulumi's secrets are kept with a passphrase, and there is none"),
+	return "", fails(errors.New("the secrets are kept with a passphrase, and there is none"),
 		"set PULUMI_CONFIG_PASSPHRASE to the one that the stack was made with")
 }
 
@@ -95,7 +95,7 @@ func (f *flight) checkName(context.Context) (string, error) {
 func (f *flight) checkRegion(ctx context.Context) (detail string, err error) {
 	region := f.config["aws:region"]
 	if !slices.Contains(limit.Regions(), region) {
-		return "", fails(fmt.Errorf("App Runner is not in %q", region),
+		return "", fails(fmt.Errorf("there is no App Runner in %q", region),
 			"run `pulumi config set aws:region REGION` with one of %s", strings.Join(limit.Regions(), ", "))
 	}
 	f.account, err = cloud.Open(ctx, region)

@@ -138,7 +138,7 @@ func TestWhatStopsADeployment(t *testing.T) {
 		"no stack":         {func(w *world) { w.commands["pulumi stack output --json"] = "!error: no stack named dev found" }, "stack", Failed, "no stack named dev found", "pulumi stack init dev"},
 		"a deployed stack": {func(w *world) { w.commands["pulumi stack output --json"] = deployed }, "stack", Passed, "dev, deployed with version 0123456789ab", ""},
 		"too long a name":  {func(w *world) { w.project = strings.Repeat("a", 30) }, "name", Failed, "must have 4 to 32 characters together", "choose another stack"},
-		"a region without": {func(w *world) { w.commands["pulumi config --json"] = `{"aws:region":{"value":"eu-north-1"}}` }, "region", Failed, `App Runner is not in "eu-north-1"`, "eu-west-1"},
+		"a region without": {func(w *world) { w.commands["pulumi config --json"] = `{"aws:region":{"value":"eu-north-1"}}` }, "region", Failed, `there is no App Runner in "eu-north-1"`, "eu-west-1"},
 		"no credentials":   {func(w *world) { delete(w.aws, "GetCallerIdentity") }, "credentials", Failed, "AccessDenied", "AWS_PROFILE"},
 		"no app runner":    {func(w *world) { delete(w.aws, "ListServices") }, "app runner", Failed, "AccessDeniedException", "30 April 2026"},
 		"a new customer":   {func(w *world) { w.aws["ListServices"] = cloudtest.Always(`{}`) }, "app runner", Noted, "no service of this account", "shows when it tries"},

@@ -73,7 +73,7 @@ func (d *Deployment) notRolledBack(ctx context.Context, of account) error {
 		return nil
 	}
 	if operation.Failed() {
-		return fmt.Errorf("App Runner did not take the new version: its %s ended as %s", operation.Type, operation.Status)
+		return fmt.Errorf("the new version was not taken: App Runner's %s ended as %s", operation.Type, operation.Status)
 	}
 	fmt.Fprintf(d.Log, "App Runner's last operation: %s %s\n", operation.Type, operation.Status)
 	return nil

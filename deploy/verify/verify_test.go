@@ -69,7 +69,7 @@ func TestDeploymentsThatAreNotWhatWasAskedFor(t *testing.T) {
 	}{
 		"rolled back": {
 			[]string{version("old")}, []string{"ready"}, records{operation: rolledBack}, time.Minute,
-			[]string{"App Runner did not take the new version: its UPDATE_SERVICE ended as ROLLBACK_SUCCEEDED"}, nil,
+			[]string{"the new version was not taken: App Runner's UPDATE_SERVICE ended as ROLLBACK_SUCCEEDED"}, nil,
 		},
 		"rolled back, and nobody may ask App Runner": {
 			[]string{version("old")}, []string{"ready"}, records{err: errors.New("AccessDeniedException")}, 50 * time.Millisecond,
