@@ -61,6 +61,7 @@ func (d *deployer) run(t *testing.T, args ...string) (printed string, err error)
 
 // A deployment that App Runner takes is verified, and one that it silently takes back is found out and explained.
 func TestVerifiedDeploy(t *testing.T) {
+	t.Parallel()
 	root := repository(t)
 	s := open(t, root)
 	dev := stackOf(t, s, "dev")

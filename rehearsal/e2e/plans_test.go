@@ -24,6 +24,7 @@ import (
 // What a first deployment of each stack would make is in testdata/plans, for a reviewer to read and for this test to
 // hold. With acceptPlans in the environment, as `make accept` sets it, the files are written instead.
 func TestPlans(t *testing.T) {
+	t.Parallel()
 	root := repository(t)
 	s := open(t, root)
 	dev, prod := stackOf(t, s, "dev"), stackOf(t, s, "prod")

@@ -63,6 +63,7 @@ func lost(p engine.Plan) []string {
 
 // Each setting is changed alone, then all at once, then back; the data and the URL are the same throughout.
 func TestSettingsKeepTheData(t *testing.T) {
+	t.Parallel()
 	const webACL = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/todo/01234567-89ab-cdef-0123-456789abcdef"
 	base := settings{"aws:region": "eu-west-1", "todo:maxInstances": 1}
 	changes := map[string]settings{

@@ -20,6 +20,7 @@ import (
 
 // The life of two stacks in one account, from nothing to nothing.
 func TestStacks(t *testing.T) {
+	t.Parallel()
 	root := repository(t)
 	s := open(t, root)
 	dev, prod := stackOf(t, s, "dev"), stackOf(t, s, "prod")
