@@ -42,12 +42,6 @@ func updateService(ctx context.Context, c *call) error {
 	return nil
 }
 
-func (a *Account) deploy(ctx context.Context, c *call) (host string, err error) {
-	end := a.operation(c)
-	defer func() { end(err) }()
-	return a.runtime.Deploy(ctx, a.revision(c))
-}
-
 // revision is what the service's instances are started from.
 func (a *Account) revision(c *call) Service {
 	a.mu.Lock()

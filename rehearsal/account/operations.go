@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"slices"
@@ -24,6 +25,12 @@ type Event struct {
 type history struct {
 	operations map[string][]Operation
 	events     map[string][]Event
+}
+
+func (a *Account) deploy(ctx context.Context, c *call) (host string, err error) {
+	end := a.operation(c)
+	defer func() { end(err) }()
+	return a.runtime.Deploy(ctx, a.revision(c))
 }
 
 // operation begins an operation on a service; what is returned ends it.
