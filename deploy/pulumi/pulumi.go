@@ -145,8 +145,10 @@ func (s Stack) ask(ctx context.Context, args ...string) ([]byte, error) {
 	command.Stdout, command.Stderr = &out, &complaints
 	err := command.Run()
 	if err != nil {
-		text := strings.TrimPrefix(strings.TrimSpace(complaints.String()), "error: ")
-		err = fmt.Errorf("pulumi %s: %w: %s", args[0], err, text)
+		err = fmt.Errorf("pulumi %s: %w", args[0], err)
+		if text := strings.TrimPrefix(strings.TrimSpace(complaints.String()), "error: "); text != "" {
+			err = fmt.Errorf("%w: %s", err, text)
+		}
 	}
 	return out.Bytes(), err
 }
