@@ -8,6 +8,7 @@ import (
 
 	"example.com/todo/infra/output"
 
+	"example.com/todo/rehearsal/account"
 	"example.com/todo/rehearsal/engine"
 	"example.com/todo/rehearsal/stage"
 )
@@ -60,7 +61,7 @@ func masterPassword(t *testing.T, s *stage.Stage, stack *engine.Stack) string {
 		if r.Token != "aws:iam/role:Role" || !strings.HasPrefix(r.ID, "todo-"+stack.Name+"-service-instance-") {
 			continue
 		}
-		_, value, err := s.Host.Account.GetSecretValue(r.State["arn"].StringValue(), outputs(t, stack)[output.DatabaseSecretARN])
+		_, value, err := s.Host.Account.GetSecretValue(account.Caller{RoleARN: r.State["arn"].StringValue(), Region: r.Region}, outputs(t, stack)[output.DatabaseSecretARN])
 		if err != nil {
 			t.Fatal(err)
 		}
