@@ -48,6 +48,8 @@ func connectReason(ctx context.Context, err error) string {
 		return "the database did not answer in time; it may be waking up"
 	case loginRefused(err):
 		return "the database refused the service's credentials"
+	case errors.Is(err, pgconn.ErrReadOnlyConnection):
+		return "the database takes no writes; it may be failing over"
 	default:
 		return "the database cannot be reached"
 	}

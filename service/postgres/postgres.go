@@ -22,6 +22,7 @@ import (
 	"example.com/todo/service/batch"
 	"example.com/todo/service/credentials"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -164,6 +165,12 @@ func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	pc.MinConns, pc.MinIdleConns, pc.MaxConns = 0, 0, cfg.MaxConns
 	pc.MaxConnIdleTime, pc.HealthCheckPeriod = idleTime, idleCheck
 	pc.ConnConfig.ConnectTimeout = connectTimeout
+	// Some seconds after a failover the cluster's name still leads to the writer before, now a reader. To keep a
+	// session there would be to refuse every write from then on.
+	// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.BestPractices.FastFailover.html
+	if pc.ConnConfig.ValidateConnect == nil {
+		pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	if cfg.URL != "" {
 		return pc, nil
 	}
