@@ -95,21 +95,25 @@ type session struct {
 	stack *engine.Stack
 }
 
-// up deploys, and deploys again whenever Enter is pressed, until it is interrupted.
+// up deploys, deploys again whenever Enter is pressed, and does what else is typed, until it is interrupted.
 func (s *session) up(once bool) error {
 	if err := s.deploy(); err != nil || once {
 		return err
 	}
-	fmt.Fprint(s.out, "\nEnter deploys again what has changed; Ctrl-C takes everything down.\n")
-	enter := make(chan struct{})
+	fmt.Fprint(s.out, "\nEnter deploys again what has changed, help lists what else you may type; Ctrl-C takes everything down.\n")
+	lines := make(chan string)
 	go func() {
-		for lines := bufio.NewScanner(s.in); lines.Scan(); {
-			enter <- struct{}{}
+		for typed := bufio.NewScanner(s.in); typed.Scan(); {
+			lines <- typed.Text()
 		}
 	}()
 	for {
 		select {
-		case <-enter:
+		case line := <-lines:
+			if line != "" {
+				s.obey(line)
+				continue
+			}
 			// A mistake in what is being edited is the editor's to mend, not a reason to take the service down.
 			if err := s.deploy(); err != nil && s.ctx.Err() == nil {
 				fmt.Fprintf(s.out, "%v\nWhat ran before still runs. Enter tries again.\n", err)

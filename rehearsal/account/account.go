@@ -34,6 +34,8 @@ type Account struct {
 	runtime Runtime
 	kinds   map[string]*kind
 
+	settling sync.Map // by cluster, a *sync.Mutex held while its database is made what the cluster says
+
 	mu        sync.Mutex
 	resources map[string]map[string]*Resource // by token, then by id
 	serials   map[string]int                  // how often a URN was created
@@ -43,6 +45,7 @@ type Account struct {
 	passwords map[string]password // for the registries
 	// repositories are by URL.
 	repositories map[string]*repository
+	snapshots    []string // by name, what is left of clusters
 }
 
 // A Resource is one thing in the account.
@@ -51,7 +54,8 @@ type Resource struct {
 	// Inputs is what was asked for; State is that and what AWS added.
 	Inputs, State resource.PropertyMap
 
-	made time.Time
+	made    time.Time
+	leaving bool // being deleted
 }
 
 // New makes an empty account whose databases and services runtime runs.

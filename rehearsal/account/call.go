@@ -45,8 +45,8 @@ func (c *call) prefixed(prefix string) {
 	c.ID = prefix + c.ID[:17]
 }
 
-func (c *call) set(output string, value any) {
-	c.State[resource.PropertyKey(output)] = resource.NewPropertyValue(value)
+func (r *Resource) set(output string, value any) {
+	r.State[resource.PropertyKey(output)] = resource.NewPropertyValue(value)
 }
 
 func (c *call) arn(service, rest string) string {

@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -81,7 +82,7 @@ type cloud struct {
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	r := &runtime{}
+	r := &runtime{during: func() {}}
 	a := account.New(r)
 	server, err := provider.Serve("aws", "6.83.2", a)
 	if err != nil {
@@ -208,15 +209,35 @@ type runtime struct {
 	mu       sync.Mutex
 	fails    error
 	deployed []account.Service
-	started  []account.Database
+	run      []account.Database // what databases were told to be, in turn
+	done     []string           // what else was done to databases, in turn
 	events   []string
+	during   func() // a change of a password
 }
 
-func (r *runtime) StartDatabase(_ context.Context, d account.Database) error {
+func (r *runtime) RunDatabase(_ context.Context, d account.Database) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.started = append(r.started, d)
+	r.run = append(r.run, d)
 	return nil
+}
+func (r *runtime) RestartDatabase(_ context.Context, cluster string) error {
+	return r.note("restart " + cluster)
+}
+func (r *runtime) FailOver(ctx context.Context, d account.Database) error {
+	return errors.Join(r.note("fail over "+d.Cluster), r.RunDatabase(ctx, d))
+}
+func (r *runtime) SetPassword(_ context.Context, cluster, password string) error {
+	r.during()
+	return r.note("password of " + cluster + ": " + password)
+}
+
+// note keeps what is done, and fails if the runtime was told to.
+func (r *runtime) note(what string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done = append(r.done, what)
+	return r.fails
 }
 func (r *runtime) StopDatabase(context.Context, string) error { return nil }
 func (r *runtime) Deploy(_ context.Context, s account.Service) (string, error) {

@@ -154,7 +154,7 @@ func TestEndpointPolicies(t *testing.T) {
 		{document("Deny", `"Principal":"*","Action":"*","Resource":"*"`), "with an explicit deny in a VPC endpoint policy"},
 	} {
 		w.mustUpdate("endpoint", props{"policy": row.policy})
-		_, _, err := w.account.GetSecretValue(asks, w.secret())
+		_, err := w.account.GetSecretValue(asks, w.secret(), "", "")
 		switch {
 		case row.refuses == "" && err != nil:
 			t.Errorf("%s refuses: %v", row.policy, err)
@@ -163,7 +163,7 @@ func TestEndpointPolicies(t *testing.T) {
 		}
 	}
 	asks.Endpoint = ""
-	if _, _, err := w.account.GetSecretValue(asks, w.secret()); err != nil {
+	if _, err := w.account.GetSecretValue(asks, w.secret(), "", ""); err != nil {
 		t.Errorf("not through the endpoint: %v", err)
 	}
 }
@@ -173,7 +173,7 @@ func TestSecretsAreRegional(t *testing.T) {
 	w := newCloud(t).world()
 	asks := caller(w.made["own"].state["arn"].(string))
 	asks.Region = "eu-central-1"
-	if _, _, err := w.account.GetSecretValue(asks, w.secret()); err == nil || !strings.Contains(err.Error(), "ResourceNotFoundException") {
+	if _, err := w.account.GetSecretValue(asks, w.secret(), "", ""); err == nil || !strings.Contains(err.Error(), "ResourceNotFoundException") {
 		t.Errorf("in another region: got %v, want ResourceNotFoundException", err)
 	}
 }

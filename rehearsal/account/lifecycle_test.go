@@ -215,18 +215,6 @@ func TestClusterNeedsItsParts(t *testing.T) {
 	w.mustRefuse(refused, "up", "Set the Serverless v2 scaling configuration on the parent DB cluster")
 }
 
-// RDS-16
-func TestOneDatabasePerCluster(t *testing.T) {
-	w := newCloud(t).world()
-	w.make(w.made["instance"].token, "reader", w.props["instance"].with(props{"identifier": "todo-test-2"}))
-	if len(w.runtime.started) != 1 {
-		t.Fatalf("%d databases were started, want 1", len(w.runtime.started))
-	}
-	if d := w.runtime.started[0]; d.Name != "tasks" || d.User != "tasks" || len(d.Password) < 16 || d.Endpoint != w.made["cluster"].state["endpoint"] {
-		t.Errorf("started %+v", d)
-	}
-}
-
 // EC2-16, RDS-11, RDS-12, RDS-13, ECR-2, IAM-4, AR-2
 func TestDeletesAreRefused(t *testing.T) {
 	w := newCloud(t).world()
@@ -271,12 +259,12 @@ func TestAccessIsDecided(t *testing.T) {
 	if _, err := w.account.AssumeRole(own, "build.apprunner.amazonaws.com", w.made["service"].id); err == nil {
 		t.Error("the instance role was assumed by a service that it does not trust")
 	}
-	if _, value, err := w.account.GetSecretValue(caller(own), w.secret()); err != nil || !strings.Contains(value, `"username":"tasks"`) {
-		t.Errorf("the instance role reads %q, %v", value, err)
+	if secret, err := w.account.GetSecretValue(caller(own), w.secret(), "", ""); err != nil || !strings.Contains(secret.Value, `"username":"tasks"`) {
+		t.Errorf("the instance role reads %q, %v", secret.Value, err)
 	}
 	for role, id := range map[string]string{access: w.secret(), own: w.secret() + "x"} {
 		var refusal *account.APIError
-		if _, _, err := w.account.GetSecretValue(caller(role), id); !errors.As(err, &refusal) || refusal.Code != "AccessDeniedException" {
+		if _, err := w.account.GetSecretValue(caller(role), id, "", ""); !errors.As(err, &refusal) || refusal.Code != "AccessDeniedException" {
 			t.Errorf("%s reads %s: got %v, want AccessDeniedException", role, id, err)
 		}
 	}

@@ -109,13 +109,8 @@ func (a *Account) party(name string, subnets, groups []string) *party {
 // clusterAt is the cluster that has an endpoint of its own or of one of its instances.
 func (a *Account) clusterAt(endpoint string) *Resource {
 	for _, cluster := range a.of(tokenCluster) {
-		if cluster.str("endpoint") == endpoint || cluster.str("readerEndpoint") == endpoint {
+		if slices.Contains(a.endpointsOf(cluster), endpoint) {
 			return cluster
-		}
-	}
-	for _, instance := range a.of(tokenClusterInstance) {
-		if instance.str("endpoint") == endpoint {
-			return a.find(tokenCluster, instance.str("clusterIdentifier"))
 		}
 	}
 	return nil

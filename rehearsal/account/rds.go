@@ -68,7 +68,7 @@ var databases = []*kind{
 				"family":      {Kind: schema.String, Required: true, Replaces: true},
 				"description": {Kind: schema.String, Replaces: true, Default: "Managed by Pulumi"},
 				"parameters": {Kind: schema.List, Elem: &schema.Property{Kind: schema.Object, Fields: schema.Properties{
-					"name":        {Kind: schema.String, Required: true, API: []schema.Rule{schema.OneOf("rds.force_ssl", "log_min_duration_statement", "shared_preload_libraries")}},
+					"name":        {Kind: schema.String, Required: true},
 					"value":       {Kind: schema.String, Required: true},
 					"applyMethod": {Kind: schema.String, Default: "immediate", Check: []schema.Rule{schema.OneOf("immediate", "pending-reboot")}},
 				}}},
@@ -86,7 +86,7 @@ var databases = []*kind{
 			c.set("arn", c.arn("rds", "cluster-pg:"+c.ID))
 			return checkParameters(c)
 		},
-		changed: checkParameters,
+		changed: checkParameters, apply: applyParameters,
 	},
 	{
 		Type: &schema.Type{
@@ -132,33 +132,9 @@ var databases = []*kind{
 		},
 		service: "RDS", noun: "Cluster", create: "CreateDBCluster", update: "ModifyDBCluster", destroy: "DeleteDBCluster",
 		invalid: "InvalidParameterValue", missing: "DBClusterNotFoundFault",
-		made: makeCluster, changed: checkCluster, refuse: refuseClusterDelete, stop: stopCluster,
+		made: makeCluster, changed: checkCluster, apply: applyCluster, refuse: refuseClusterDelete, stop: stopCluster,
 	},
-	{
-		Type: &schema.Type{
-			Token: tokenClusterInstance, Tagged: true,
-			Inputs: withTags(schema.Properties{
-				"identifier":                 {Kind: schema.String, Computed: true, Replaces: true, Check: identifier, API: []schema.Rule{schema.Length(1, 63)}},
-				"clusterIdentifier":          {Kind: schema.String, Required: true, Replaces: true, Refers: tokenCluster},
-				"engine":                     {Kind: schema.String, Required: true, Replaces: true, Check: []schema.Rule{schema.OneOf("aurora-mysql", "aurora-postgresql", "mysql", "postgres")}},
-				"instanceClass":              {Kind: schema.String, Required: true, API: []schema.Rule{schema.Equals("db.serverless")}},
-				"dbSubnetGroupName":          {Kind: schema.String, Computed: true, Replaces: true, Refers: tokenSubnetGroup},
-				"publiclyAccessible":         {Kind: schema.Bool, Computed: true},
-				"caCertIdentifier":           {Kind: schema.String, Computed: true, API: []schema.Rule{schema.OneOf("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")}},
-				"copyTagsToSnapshot":         {Kind: schema.Bool, Default: false},
-				"promotionTier":              {Kind: schema.Number, Default: 0.0, Check: []schema.Rule{schema.Between(0, 15)}},
-				"applyImmediately":           {Kind: schema.Bool, Computed: true},
-				"autoMinorVersionUpgrade":    {Kind: schema.Bool, Default: true},
-				"preferredMaintenanceWindow": {Kind: schema.String, Computed: true, Check: []schema.Rule{schema.Match(maintenanceWindow, "must satisfy the format of ddd:hh24:mi-ddd:hh24:mi")}},
-				"performanceInsightsEnabled": {Kind: schema.Bool, Computed: true},
-				"monitoringInterval":         {Kind: schema.Number, Default: 0.0, Check: []schema.Rule{schema.AnyOf(0, 1, 5, 10, 15, 30, 60)}},
-			}),
-			Outputs: schema.Properties{"arn": text, "endpoint": text, "dbiResourceId": text, "writer": boolean, "availabilityZone": text},
-		},
-		service: "RDS", noun: "Cluster Instance", create: "CreateDBInstance", update: "ModifyDBInstance", destroy: "DeleteDBInstance",
-		invalid: "InvalidParameterValue", missing: "DBInstanceNotFound",
-		made: makeInstance, start: startInstance,
-	},
+	clusterInstance,
 }
 
 func offered(v resource.PropertyValue) string {
@@ -200,20 +176,6 @@ func checkSubnetGroup(c *call) error {
 	return nil
 }
 
-// RDS-5
-func checkParameters(c *call) error {
-	for i := range len(c.elements("parameters")) {
-		at := []string{"parameters", fmt.Sprint(i)}
-		if c.str(append(at, "name")...) == "shared_preload_libraries" && c.str(append(at, "applyMethod")...) == "immediate" {
-			return c.refusal("ModifyDBClusterParameterGroup", "InvalidParameterCombination", "cannot use immediate apply method for static parameter")
-		}
-		if c.str(append(at, "name")...) == "rds.force_ssl" && c.str(append(at, "value")...) != "0" && c.str(append(at, "value")...) != "1" {
-			return c.refusal("ModifyDBClusterParameterGroup", "InvalidParameterValue", "Invalid parameter value: "+c.str(append(at, "value")...)+" for: rds.force_ssl allowed values are: 0,1")
-		}
-	}
-	return nil
-}
-
 func makeCluster(c *call) error {
 	if c.str("clusterIdentifier") == "" {
 		c.set("clusterIdentifier", "tf-"+c.ID[:20])
@@ -241,12 +203,7 @@ func makeCluster(c *call) error {
 	c.set("endpoint", c.ID+".cluster-"+domain)
 	c.set("readerEndpoint", c.ID+".cluster-ro-"+domain)
 	c.set("engineVersionActual", newest(c.str("engineVersion")))
-	managed := c.a.manageSecret(c.Region, number, c.str("masterUsername"))
-	c.set("masterUserSecrets", []resource.PropertyValue{resource.NewProperty(resource.PropertyMap{
-		"kmsKeyId":     resource.NewProperty(c.arn("kms", "key/"+uuid(number))),
-		"secretArn":    resource.NewProperty(managed.arn),
-		"secretStatus": resource.NewProperty("active"),
-	})})
+	c.set("masterUserSecrets", c.a.manageSecret(c, number).describe("active"))
 	return nil
 }
 
@@ -271,6 +228,9 @@ func checkCluster(c *call) error {
 	// RDS-18
 	if backup, maintenance := c.str("preferredBackupWindow"), c.str("preferredMaintenanceWindow"); backup != "" && maintenance != "" && overlap(backup, maintenance) {
 		return c.refusal(operation, "InvalidParameterValue", "The backup window and maintenance window must not overlap.")
+	}
+	if err := changeVersion(c); err != nil {
+		return err
 	}
 	// RDS-4
 	if group := c.a.find(tokenParameterGroup, c.str("dbClusterParameterGroupName")); group != nil {
@@ -299,75 +259,26 @@ func refuseClusterDelete(c *call) error {
 		return c.refusal("DeleteDBCluster", "InvalidParameterCombination", "Cannot delete protected Cluster, please disable deletion protection and try again.")
 	}
 	// RDS-13
-	if !c.flag("skipFinalSnapshot") && c.str("finalSnapshotIdentifier") == "" {
-		return fmt.Errorf("RDS Cluster final_snapshot_identifier is required when skip_final_snapshot is false")
-	}
-	return nil
-}
-
-func makeInstance(c *call) error {
-	cluster := c.a.find(tokenCluster, c.str("clusterIdentifier"))
-	if c.str("identifier") == "" {
-		c.set("identifier", "tf-"+c.ID[:20])
-	}
-	// RDS-6
-	if c.a.find(tokenClusterInstance, c.str("identifier")) != nil {
-		return c.refusal("CreateDBInstance", "DBInstanceAlreadyExists", "DB instance already exists")
-	}
-	// RDS-14
-	if cluster.at("serverlessv2ScalingConfiguration").IsNull() {
-		return c.refusal("CreateDBInstance", "InvalidDBClusterStateFault", "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 DB instance.")
-	}
-	// RDS-15
-	if c.str("engine") != cluster.str("engine") {
-		return c.refusal("CreateDBInstance", "InvalidParameterCombination", "The engine name requested for your DB instance doesn't match the engine name of your DB cluster.")
-	}
-	if name := c.str("dbSubnetGroupName"); name != "" && name != cluster.str("dbSubnetGroupName") {
-		return c.refusal("CreateDBInstance", "InvalidParameterCombination", "The DB subnet group requested doesn't match the DB subnet group of the DB cluster.")
-	}
-	number := c.ID
-	c.ID = c.str("identifier")
-	_, domain, _ := strings.Cut(cluster.str("endpoint"), ".cluster-")
-	siblings := len(c.a.instancesOf(cluster.ID))
-	c.set("arn", c.arn("rds", "db:"+c.ID))
-	c.set("endpoint", c.ID+"."+domain)
-	c.set("dbiResourceId", "db-"+strings.ToUpper(number[:26]))
-	c.set("writer", siblings == 0)
-	c.set("availabilityZone", zones(c.Region)[siblings%len(zoneLetters)])
-	return nil
-}
-
-func (a *Account) instancesOf(cluster string) []*Resource {
-	var all []*Resource
-	for _, instance := range a.of(tokenClusterInstance) {
-		if instance.str("clusterIdentifier") == cluster {
-			all = append(all, instance)
-		}
-	}
-	return all
-}
-
-// startInstance gives the cluster its first compute: without an instance its endpoint does not answer. (RDS-16)
-func startInstance(ctx context.Context, c *call) error {
-	spec, first := c.a.database(c)
-	if !first {
+	if c.flag("skipFinalSnapshot") {
 		return nil
 	}
-	if err := c.a.runtime.StartDatabase(ctx, spec); err != nil {
-		return fmt.Errorf("start the database of cluster %s: %w", spec.Cluster, err)
+	snapshot := c.str("finalSnapshotIdentifier")
+	if snapshot == "" {
+		return fmt.Errorf("RDS Cluster final_snapshot_identifier is required when skip_final_snapshot is false")
 	}
+	// RDS-28
+	if slices.Contains(c.a.snapshots, snapshot) {
+		return c.refusal("DeleteDBCluster", "DBClusterSnapshotAlreadyExistsFault", "Cannot create the cluster snapshot because a snapshot with the identifier "+snapshot+" already exists.")
+	}
+	c.a.snapshots = append(c.a.snapshots, snapshot)
 	return nil
 }
 
-func (a *Account) database(c *call) (Database, bool) {
+// Snapshots are the names of what clusters left behind when they were deleted. (RDS-28)
+func (a *Account) Snapshots() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	cluster := a.find(tokenCluster, c.str("clusterIdentifier"))
-	managed := a.secrets[cluster.str("masterUserSecrets", "0", "secretArn")]
-	return Database{
-		Cluster: cluster.ID, Endpoint: cluster.str("endpoint"), Port: int(cluster.num("port")), Name: cluster.str("databaseName"),
-		User: managed.username, Password: managed.password,
-	}, c.flag("writer")
+	return slices.Clone(a.snapshots)
 }
 
 func stopCluster(ctx context.Context, c *call) error {

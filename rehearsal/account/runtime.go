@@ -1,11 +1,21 @@
 package account
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Runtime runs what the resources of an account stand for.
 type Runtime interface {
-	// StartDatabase starts a cluster's PostgreSQL; it answers when it accepts connections.
-	StartDatabase(context.Context, Database) error
+	// RunDatabase has a cluster's PostgreSQL be as described, and answers when it is: it starts one where there is none,
+	// ends it but keeps its data when the description has no writer, and wakes a paused one if anything has changed.
+	RunDatabase(context.Context, Database) error
+	// RestartDatabase restarts a cluster's PostgreSQL, which cuts all connections.
+	RestartDatabase(ctx context.Context, cluster string) error
+	// FailOver does the same and moves the endpoints to where the description has them.
+	FailOver(context.Context, Database) error
+	// SetPassword gives a cluster's master user another password; open connections stay.
+	SetPassword(ctx context.Context, cluster, password string) error
 	// StopDatabase stops a cluster's PostgreSQL and forgets its data; a cluster without one is no error.
 	StopDatabase(ctx context.Context, cluster string) error
 	// Deploy starts new instances of a service, waits until they are healthy, turns the traffic to them and
@@ -22,12 +32,26 @@ type Runtime interface {
 	Remove(ctx context.Context, arn string) error
 }
 
-// A Database is a cluster with at least one instance.
+// A Database is what runs for a cluster.
 type Database struct {
-	Cluster, Endpoint string
-	Port              int
-	Name              string // of the first database; empty for none
-	User, Password    string
+	Cluster string
+	Version string // of Aurora's; another one takes a restart
+	// Endpoint is the cluster's own. Writers are all endpoints that reach the writer, Readers those whose sessions may only
+	// read. Without writers there is no instance.
+	Endpoint         string
+	Writers, Readers []string
+	// Names are what its certificate is for.
+	Names []string
+	Port  int
+	Name  string // of the first database; empty for none
+	// User and Password are the master's when the database is made; SecretARN is where they are kept afterwards.
+	User, Password, SecretARN string
+	// SleepAfter is AWS's time without a connection after which it pauses; 0 for never.
+	SleepAfter time.Duration
+	// PlainToo says that connections without TLS are accepted.
+	PlainToo bool
+	// Settings are PostgreSQL's.
+	Settings map[string]string
 }
 
 // A Service is one revision of an App Runner service.

@@ -46,6 +46,22 @@ func TestUpAsANewcomer(t *testing.T) {
 		t.Errorf("the task made before answers %d", kept.status)
 	}
 
+	for _, typed := range []struct{ command, answer string }{
+		{"help", "rotates the database's password"},
+		{"rotate", "rotate: done"},
+		{"failover", "has no reader to fail over to"},
+		{"restart", "restart: done"},
+		{"nonsense", "lets the database fall asleep"},
+	} {
+		up.reset()
+		up.typeIn(t, typed.command)
+		up.await(t, typed.answer)
+	}
+	await(t, "the service works with the new password", func() bool {
+		a, err := c.try(t.Context(), http.MethodGet, made.header.Get("Location"), "")
+		return err == nil && a.status == http.StatusOK
+	})
+
 	edit(t, root, "service/main.go", `log.Info("listening now"`, `log.Info(`)
 	up.reset()
 	up.enter(t)
@@ -179,9 +195,11 @@ func (p *process) reset() {
 	p.output.Reset()
 }
 
-func (p *process) enter(t *testing.T) {
+func (p *process) enter(t *testing.T) { p.typeIn(t, "") }
+
+func (p *process) typeIn(t *testing.T, line string) {
 	t.Helper()
-	if _, err := io.WriteString(p.input, "\n"); err != nil {
+	if _, err := io.WriteString(p.input, line+"\n"); err != nil {
 		t.Fatal(err)
 	}
 }

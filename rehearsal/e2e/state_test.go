@@ -61,12 +61,12 @@ func masterPassword(t *testing.T, s *stage.Stage, stack *engine.Stack) string {
 		if r.Token != "aws:iam/role:Role" || !strings.HasPrefix(r.ID, "todo-"+stack.Name+"-service-instance-") {
 			continue
 		}
-		_, value, err := s.Host.Account.GetSecretValue(account.Caller{RoleARN: r.State["arn"].StringValue(), Region: r.Region}, outputs(t, stack)[output.DatabaseSecretARN])
+		value, err := s.Host.Account.GetSecretValue(account.Caller{RoleARN: r.State["arn"].StringValue(), Region: r.Region}, outputs(t, stack)[output.DatabaseSecretARN], "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var secret struct{ Password string }
-		if err := json.Unmarshal([]byte(value), &secret); err != nil || secret.Password == "" {
+		if err := json.Unmarshal([]byte(value.Value), &secret); err != nil || secret.Password == "" {
 			t.Fatalf("the secret holds no password: %v", err)
 		}
 		return secret.Password

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -47,37 +48,33 @@ func newAuthority(path string) (*authority, error) {
 	return &authority{certificate, key}, nil
 }
 
-// issue makes a certificate for one server name, and for loopback when the name is localhost.
-func (a *authority) issue(name string) (tls.Certificate, error) {
+// issue makes a certificate for a server's names, and for loopback when one is localhost.
+func (a *authority) issue(names ...string) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make a certificate for %s: %w", name, err)
+		return tls.Certificate{}, fmt.Errorf("make a certificate for %v: %w", names, err)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make a certificate for %s: %w", name, err)
+		return tls.Certificate{}, fmt.Errorf("make a certificate for %v: %w", names, err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "todo rehearsal server"}, DNSNames: []string{name},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "todo rehearsal server"}, DNSNames: names,
 		NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if name == "localhost" {
+	if slices.Contains(names, "localhost") {
 		template.IPAddresses = []net.IP{net.ParseIP(loopback)}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make a certificate for %s: %w", name, err)
+		return tls.Certificate{}, fmt.Errorf("make a certificate for %v: %w", names, err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// files writes a certificate for name and its key below dir.
-func (a *authority) files(dir, name string) (certFile, keyFile string, err error) {
-	certificate, err := a.issue(name)
-	if err != nil {
-		return "", "", err
-	}
+// files writes a certificate and its key below dir.
+func files(dir, name string, certificate tls.Certificate) (certFile, keyFile string, err error) {
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
 	if err != nil {
 		return "", "", fmt.Errorf("write the key for %s: %w", name, err)

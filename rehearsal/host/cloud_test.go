@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"example.com/todo/rehearsal/account"
@@ -28,8 +30,10 @@ type props = map[string]any
 
 // A cloud is a host whose account is filled as the provider protocol fills it.
 type cloud struct {
-	host *Host
-	ctx  context.Context
+	host   *Host
+	ctx    context.Context
+	props  props  // the cluster's, once there is one
+	reader string // a role that reads secrets, once there is one
 }
 
 func newCloud(t *testing.T) *cloud {
@@ -97,17 +101,90 @@ func (c *cloud) cluster() (made, error) {
 	if err != nil {
 		return made{}, err
 	}
-	cluster, err := c.make("aws:rds/cluster:Cluster", "cluster", props{
+	c.props = props{
 		"clusterIdentifier": "todo-test", "engine": "aurora-postgresql", "engineVersion": "17", "databaseName": "tasks",
 		"masterUsername": "tasks", "manageMasterUserPassword": true, "storageEncrypted": true, "skipFinalSnapshot": true,
-		"dbSubnetGroupName": group.id, "vpcSecurityGroupIds": []any{guards.id}, "serverlessv2ScalingConfiguration": props{"minCapacity": 0, "maxCapacity": 1},
-	})
+		"dbSubnetGroupName": group.id, "vpcSecurityGroupIds": []any{guards.id}, "serverlessv2ScalingConfiguration": capacity(0, 1),
+	}
+	cluster, err := c.make(clusterToken, "cluster", c.props)
 	if err != nil {
 		return made{}, err
 	}
-	_, err = c.make("aws:rds/clusterInstance:ClusterInstance", "instance", props{
-		"clusterIdentifier": cluster.id, "engine": "aurora-postgresql", "instanceClass": "db.serverless"})
+	_, err = c.instance("todo-test-1")
 	return cluster, err
+}
+
+const (
+	clusterToken  = "aws:rds/cluster:Cluster"
+	instanceToken = "aws:rds/clusterInstance:ClusterInstance"
+)
+
+func capacity(least, most float64) props { return props{"minCapacity": least, "maxCapacity": most} }
+
+// instance makes an instance of the cluster.
+func (c *cloud) instance(identifier string) (made, error) {
+	return c.make(instanceToken, identifier, props{
+		"identifier": identifier, "clusterIdentifier": c.props["clusterIdentifier"], "engine": "aurora-postgresql", "instanceClass": "db.serverless"})
+}
+
+// change changes some of a resource's properties.
+func (c *cloud) change(token string, m made, all, some props) error {
+	t, _ := c.host.Account.Type(token)
+	maps.Copy(all, some)
+	inputs, failures := t.Check(schema.CheckRequest{LogicalName: m.id, Seed: []byte(m.id), News: resource.NewPropertyMapFromMap(all)})
+	if len(failures) > 0 {
+		return failures[0]
+	}
+	_, err := c.host.Account.Update(c.ctx, provider.Session{Region: region}, token, m.id, inputs)
+	return err
+}
+
+// connect connects to one of a cluster's endpoints as the master user, with the password that the secret now has.
+func (c *cloud) connect(cluster made, endpoint string, change func(*pgx.ConnConfig)) (*pgx.Conn, error) {
+	secret, err := c.secret(cluster, account.StageCurrent)
+	if err != nil {
+		return nil, err
+	}
+	addr, known := c.host.resolve(endpoint)
+	if !known {
+		return nil, fmt.Errorf("the host knows no %s", endpoint)
+	}
+	config, err := pgx.ParseConfig("sslmode=disable")
+	if err != nil {
+		return nil, err
+	}
+	pem, err := os.ReadFile(c.host.RootCertificates())
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	config.Host, config.Port, config.Database, config.User, config.Password = endpoint, 5432, "tasks", secret.Username, secret.Password
+	config.TLSConfig = &tls.Config{ServerName: endpoint, RootCAs: roots, MinVersion: tls.VersionTLS12}
+	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{loopback}, nil }
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp4", addr)
+	}
+	change(config)
+	return pgx.ConnectConfig(c.ctx, config)
+}
+
+type login struct{ Username, Password string }
+
+// secret is what a cluster's managed secret holds at a stage, as a role reads it that may.
+func (c *cloud) secret(cluster made, stage string) (login, error) {
+	var l login
+	if c.reader == "" {
+		var err error
+		if c.reader, err = c.role("reader", tasksPrincipal, "*"); err != nil {
+			return l, err
+		}
+	}
+	value, err := c.host.Account.GetSecretValue(account.Caller{RoleARN: c.reader, Region: region}, secretOf(cluster), "", stage)
+	if err != nil {
+		return l, err
+	}
+	return l, json.Unmarshal([]byte(value.Value), &l)
 }
 
 // role makes a role that a service may assume and that may read the secrets of the given ARN; none when that is empty.
@@ -192,7 +269,7 @@ func (c *cloud) listening(cluster made, spec account.Service) []string {
 	for _, way := range s.current.ways {
 		addresses = append(addresses, way.Addr)
 	}
-	return append(addresses, d.proxy.Addr, d.server.Addr, s.front.host,
+	return append(addresses, d.proxy(d.spec.Endpoint).Addr, d.server.Addr, s.front.host,
 		c.host.platform.awsURL[len("https://"):], c.host.platform.credentialsURL[len("http://"):])
 }
 

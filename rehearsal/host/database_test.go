@@ -1,15 +1,11 @@
 package host
 
 import (
-	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"testing"
 
@@ -17,8 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/todo/service/postgres/postgrestest"
-
-	"example.com/todo/rehearsal/account"
 )
 
 // RUN-4
@@ -28,38 +22,8 @@ func TestDatabaseIsTheClusters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy, err := c.host.Database(cluster.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := os.ReadFile(c.host.RootCertificates())
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	_, document, err := c.host.Account.GetSecretValue(account.Caller{RoleARN: c.mustRole(t, "own", tasksPrincipal, secretOf(cluster)), Region: region}, secretOf(cluster))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var secret struct{ Username, Password string }
-	if err := json.Unmarshal([]byte(document), &secret); err != nil {
-		t.Fatal(err)
-	}
 	connect := func(change func(*pgx.ConnConfig)) error {
-		config, err := pgx.ParseConfig("sslmode=disable")
-		if err != nil {
-			return err
-		}
-		config.Host, config.Port, config.Database = cluster.output("endpoint"), 5432, "tasks"
-		config.User, config.Password = secret.Username, secret.Password
-		config.TLSConfig = &tls.Config{ServerName: config.Host, RootCAs: roots, MinVersion: tls.VersionTLS12}
-		config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{loopback}, nil }
-		config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp4", proxy.Addr)
-		}
-		change(config)
-		conn, err := pgx.ConnectConfig(t.Context(), config)
+		conn, err := c.connect(cluster, cluster.output("endpoint"), change)
 		if err != nil {
 			return err
 		}
@@ -86,7 +50,6 @@ func TestDatabaseIsTheClusters(t *testing.T) {
 	if err = connect(func(config *pgx.ConnConfig) { config.TLSConfig.RootCAs = x509.NewCertPool() }); !errors.As(err, &unknown) {
 		t.Errorf("without the root certificate: got %v, want the certificate refused", err)
 	}
-
 }
 
 // RUN-5
@@ -185,14 +148,8 @@ func TestProxy(t *testing.T) {
 	counted(0)
 }
 
-// Questions that PostgreSQL answers with one byte before anything else. Not asked through pgx, which after a failure
-// opens one more connection to cancel what failed, and that would be counted.
-// https://www.postgresql.org/docs/current/protocol-message-formats.html
-const (
-	sslRequest uint32 = 80877103
-	gssRequest uint32 = 80877104
-)
-
+// ask asks what PostgreSQL answers with one byte before anything else. Not through pgx, which after a failure opens one more
+// connection to cancel what failed, and that would be counted.
 func ask(conn net.Conn, code uint32) error {
 	question := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), code)
 	if _, err := conn.Write(question); err != nil {

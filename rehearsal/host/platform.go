@@ -189,6 +189,7 @@ func (p *platform) secretsManager(w http.ResponseWriter, r *http.Request) {
 	}
 	var request struct {
 		SecretID     string `json:"SecretId"`
+		VersionID    string `json:"VersionId"`
 		VersionStage string `json:"VersionStage"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
@@ -197,23 +198,19 @@ func (p *platform) secretsManager(w http.ResponseWriter, r *http.Request) {
 		refuse("SerializationException", err.Error())
 		return
 	}
-	arn, value, err := p.account.GetSecretValue(caller, request.SecretID)
+	value, err := p.account.GetSecretValue(caller, request.SecretID, request.VersionID, request.VersionStage)
 	switch {
 	case errors.As(err, &refusal):
 		refuse(refusal.Code, refusal.Message)
-	case request.VersionStage != "" && request.VersionStage != currentVersion:
-		refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: "+request.VersionStage)
 	case err != nil:
 		answer(w, http.StatusInternalServerError, awsJSON, map[string]string{"__type": "InternalServiceError", "message": err.Error()})
 	default:
-		answer(w, http.StatusOK, awsJSON, map[string]any{"ARN": arn, "SecretString": value, "VersionStages": []string{currentVersion}})
+		answer(w, http.StatusOK, awsJSON, map[string]any{
+			"ARN": value.ARN, "VersionId": value.VersionID, "SecretString": value.Value, "VersionStages": value.Stages})
 	}
 }
 
-const (
-	awsJSON        = "application/x-amz-json-1.1"
-	currentVersion = "AWSCURRENT"
-)
+const awsJSON = "application/x-amz-json-1.1"
 
 func answer(w http.ResponseWriter, status int, contentType string, document any) {
 	w.Header().Set("Content-Type", contentType)

@@ -188,7 +188,7 @@ func TestSecretsNeedTheRolesSignature(t *testing.T) {
 		_, err := manager.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: &secret})
 		mustBeRefused(t, err, "UnknownOperationException")
 		_, err = manager.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &secret, VersionId: aws.String("1")})
-		mustBeRefused(t, err, "SerializationException")
+		mustBeRefused(t, err, "ResourceNotFoundException")
 		_, err = manager.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &secret, VersionStage: aws.String("AWSPREVIOUS")})
 		mustBeRefused(t, err, "ResourceNotFoundException")
 		if _, err = manager.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &secret, VersionStage: aws.String("AWSCURRENT")}); err != nil {

@@ -1,0 +1,239 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/todo/infra/output"
+
+	"example.com/todo/rehearsal/account"
+)
+
+// What Aurora does to a database while the real service uses it.
+func TestDatabaseLife(t *testing.T) {
+	root := repository(t)
+	s := open(t, root)
+	configure(t, root, "life", "todo:maxInstances: 1\n  todo:databaseInstances: 2")
+	stack := stackOf(t, s, "life")
+	must(t, stack.Up)
+	c := clientOf(t, s, outputs(t, stack)[output.URL])
+	cluster := func() account.Cluster {
+		t.Helper()
+		for _, one := range s.Host.Account.Clusters() {
+			if one.ID == "todo-life" {
+				return one
+			}
+		}
+		t.Fatal("the stack has no database")
+		return account.Cluster{}
+	}
+
+	t.Run("a rotated password fails no request", func(t *testing.T) {
+		if failed := underLoad(t, c, func(ctx context.Context) error {
+			return s.Host.Account.RotateSecret(ctx, cluster().SecretARN)
+		}); failed != 0 {
+			t.Errorf("%d requests were answered 503", failed)
+		}
+		// Sessions from before the rotation would hide a service that cannot log in any more.
+		if err := s.Host.Account.RebootDBInstance(t.Context(), cluster().Writer); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the service logs in with the new password", c.works)
+	})
+	t.Run("a restart costs 503s only", func(t *testing.T) {
+		if failed := underLoad(t, c, func(ctx context.Context) error {
+			return s.Host.Account.RebootDBInstance(ctx, cluster().Writer)
+		}); failed == 0 {
+			t.Error("no request met the restart")
+		}
+	})
+	t.Run("a failover costs 503s only", func(t *testing.T) {
+		before := cluster().Writer
+		if failed := underLoad(t, c, func(ctx context.Context) error {
+			return s.Host.Account.FailoverDBCluster(ctx, cluster().ID)
+		}); failed == 0 {
+			t.Error("no request met the failover")
+		}
+		if after := cluster().Writer; after == before {
+			t.Errorf("%s is still the writer", after)
+		}
+	})
+	t.Run("none of this is a change", func(t *testing.T) {
+		must(t, stack.Refresh)
+		if changes := plan(t, stack).Changes(); len(changes) > 0 {
+			t.Errorf("a preview after a refresh plans %v", changes)
+		}
+	})
+
+	// The twin's service is the same but for the idle connections that it keeps.
+	edit(t, root, "service/postgres/postgres.go", "idleTime  = 30 * time.Second", "idleTime  = 24 * time.Hour")
+	configure(t, root, "twin", "todo:maxInstances: 1")
+	twin := stackOf(t, s, "twin")
+	must(t, twin.Up)
+	other := clientOf(t, s, outputs(t, twin)[output.URL])
+
+	t.Run("only a service that lets its connections go lets the database pause", func(t *testing.T) {
+		for _, asked := range []*client{c, other} {
+			if !asked.works() {
+				t.Fatal("the service does not answer")
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.Host.Pause(ctx, "todo-life"); err != nil {
+			t.Fatal(err)
+		}
+		s.Host.Account.Clock.Skip(12 * time.Hour)
+		proxy, err := s.Host.Database("todo-twin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Host.Paused("todo-twin") || proxy.Connections() == 0 {
+			t.Errorf("the database of the service that keeps its connections sleeps; %d are open", proxy.Connections())
+		}
+		if !s.Host.Paused("todo-life") {
+			t.Error("the other does not sleep any more, though nobody has asked for anything")
+		}
+	})
+	t.Run("the first request after a pause is answered in time", func(t *testing.T) {
+		if health := c.do(t, http.MethodGet, "/", ""); health.status != http.StatusOK || !s.Host.Paused("todo-life") {
+			t.Errorf("the health check answers %d, and the database sleeps: %t", health.status, s.Host.Paused("todo-life"))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+		defer cancel()
+		first, err := c.try(ctx, http.MethodGet, "/api/v1/tasks?limit=1", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.status != http.StatusOK {
+			mustBeUnavailable(t, first)
+		}
+		await(t, "the next request succeeds", c.works)
+	})
+	t.Run("a request that waits for too long is told when to come again", func(t *testing.T) {
+		proxy, err := s.Host.Database("todo-life")
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy.Refuse()
+		proxy.Pass()
+		if err := s.Host.Pause(t.Context(), "todo-life"); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Stall()
+		// Those that get one of the connections that were cut are told so at once.
+		await(t, "a request waits for as long as it may", func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+			defer cancel()
+			a, err := c.try(ctx, http.MethodGet, "/api/v1/tasks?limit=1", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustBeUnavailable(t, a)
+			return strings.Contains(fmt.Sprint(a.body["detail"]), "waking up")
+		})
+		proxy.Pass()
+		await(t, "the next request succeeds", c.works)
+	})
+	must(t, stack.Destroy)
+	must(t, twin.Destroy)
+}
+
+// configure writes the configuration of a stack.
+func configure(t *testing.T, root, name, settings string) {
+	t.Helper()
+	text := fmt.Sprintf("config:\n  aws:region: eu-west-1\n  %s\n", settings)
+	if err := os.WriteFile(filepath.Join(root, "Pulumi."+name+".yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *client) works() bool {
+	a, err := c.try(context.Background(), http.MethodPost, "/api/v1/tasks", `{"title":"while the database lives"}`)
+	return err == nil && a.status == http.StatusCreated
+}
+
+func mustBeUnavailable(t *testing.T, a answer) {
+	t.Helper()
+	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("answered %d %v %v, want success or 503 as a problem with Retry-After", a.status, a.header, a.body)
+	}
+}
+
+const (
+	clients = 8
+	// recovered is how many requests in a row succeed after a disturbance that is over.
+	recovered = 200
+)
+
+// underLoad reads and writes from several clients while something happens, and until all is well again. Each request has to be
+// answered, with success or with 503; it answers how many with 503.
+func underLoad(t *testing.T, c *client, happens func(context.Context) error) (unavailable int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var (
+		mu         sync.Mutex
+		succeeded  int // in a row
+		over, done bool
+		all        sync.WaitGroup
+	)
+	begun := make(chan struct{}, 1)
+	for range clients {
+		all.Go(func() {
+			for n := 0; ; n++ {
+				a, err := c.request(ctx, n)
+				mu.Lock()
+				switch {
+				case done:
+				case err != nil:
+					t.Errorf("a request was not answered: %v", err)
+					done = true
+				case a.status == http.StatusOK || a.status == http.StatusCreated:
+					if succeeded++; succeeded == recovered {
+						select {
+						case begun <- struct{}{}:
+						default:
+						}
+					}
+					done = over && succeeded >= recovered
+				default:
+					mustBeUnavailable(t, a)
+					unavailable++
+					succeeded = 0
+				}
+				end := done
+				mu.Unlock()
+				if end {
+					return
+				}
+			}
+		})
+	}
+	select {
+	case <-begun:
+	case <-ctx.Done():
+	}
+	if err := happens(ctx); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	over, succeeded = true, 0
+	mu.Unlock()
+	all.Wait()
+	return unavailable
+}
+
+func (c *client) request(ctx context.Context, n int) (answer, error) {
+	if n%2 == 0 {
+		return c.try(ctx, http.MethodPost, "/api/v1/tasks", `{"title":"under load"}`)
+	}
+	return c.try(ctx, http.MethodGet, "/api/v1/tasks?limit=10", "")
+}
