@@ -169,8 +169,10 @@ func mustBeUnavailable(t *testing.T, a answer) {
 
 const (
 	clients = 8
+	// pace keeps all clients together below what the service takes from one address.
+	pace = 25 * time.Millisecond
 	// recovered is how many requests in a row succeed after a disturbance that is over.
-	recovered = 200
+	recovered = 100
 )
 
 // underLoad reads and writes from several clients while something happens, and until all is well again. Each request has to be
@@ -186,9 +188,12 @@ func underLoad(t *testing.T, c *client, happens func(context.Context) error) (un
 		all        sync.WaitGroup
 	)
 	begun := make(chan struct{}, 1)
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
 	for range clients {
 		all.Go(func() {
 			for n := 0; ; n++ {
+				<-tick.C
 				a, err := c.request(ctx, n)
 				mu.Lock()
 				switch {
