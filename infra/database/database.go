@@ -4,6 +4,7 @@ package database
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/rds"
@@ -50,8 +51,10 @@ type Args struct {
 	Instances int
 	// LogRetentionDays is how long CloudWatch keeps the database's log, one of its own numbers of days. Required.
 	LogRetentionDays int
-	// Protect keeps the data: it cannot be deleted, and leaves a snapshot behind once it can.
+	// Protect keeps the data: it cannot be deleted, and is backed up for longer.
 	Protect bool
+	// FinalSnapshot has the data leave a snapshot behind when it is deleted, which Protect must not hinder any more then.
+	FinalSnapshot bool
 }
 
 // Database is an Aurora PostgreSQL cluster of serverless instances.
@@ -148,18 +151,27 @@ func newCluster(
 		EnabledCloudwatchLogsExports:     pulumi.StringArray{pulumi.String(exportedLog)},
 		CopyTagsToSnapshot:               pulumi.Bool(true),
 		DeletionProtection:               pulumi.Bool(args.Protect),
-		SkipFinalSnapshot:                pulumi.Bool(!args.Protect),
+		SkipFinalSnapshot:                pulumi.Bool(!args.FinalSnapshot),
 		// Otherwise a change waits for the maintenance window while the deployment reports success.
 		ApplyImmediately: pulumi.Bool(true),
 	}
 	if args.Protect {
 		cluster.BackupRetentionPeriod = pulumi.Int(protectedBackupDays)
-		// The subnet group's random suffix is new in each life of the stack, and a snapshot's name must be.
-		cluster.FinalSnapshotIdentifier = pulumi.Sprintf("%s-final", subnets.Name)
+	}
+	if args.FinalSnapshot {
+		cluster.FinalSnapshotIdentifier = subnets.Name.ApplyT(func(name string) string {
+			return snapshotName(args.PhysicalName, name)
+		}).(pulumi.StringOutput)
 	}
 	return rds.NewCluster(ctx, name+"-cluster", cluster, inside, pulumi.Protect(args.Protect), pulumi.DependsOn([]pulumi.Resource{log}),
 		// A new identifier is a new, empty cluster: a renamed stack keeps the one it has.
 		pulumi.IgnoreChanges([]string{"clusterIdentifier"}))
+}
+
+// snapshotName ends in the subnet group's random suffix: that is new in each life of the stack, and so must be the name of
+// what stays of one.
+func snapshotName(cluster, subnetGroup string) string {
+	return cluster + "-final-" + subnetGroup[strings.LastIndex(subnetGroup, "-")+1:]
 }
 
 // capacity sets the pause only where there is one: AWS knows it at a minimum of 0 alone.

@@ -5,7 +5,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// exportedLog is PostgreSQL's own: errors, slow statements, connections that were refused.
+// exportedLog is PostgreSQL's own: errors, and connections that were refused.
 // https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.CloudWatch.html
 const exportedLog = "postgresql"
 

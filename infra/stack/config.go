@@ -41,6 +41,7 @@ const (
 	keyEgress              = "egress"
 	keyAccess              = "access"
 	keyProtect             = "protect"
+	keyFinalSnapshot       = "finalSnapshot"
 	keyLogRetentionDays    = "logRetentionDays"
 	keyAlarmEmail          = "alarmEmail"
 	keyAlarmTopicARN       = "alarmTopicArn"
@@ -59,7 +60,7 @@ type Config struct {
 	DatabaseSleepAfter, DatabaseInstances    int
 	Zones                                    int
 	Egress, Access                           string
-	Protect                                  bool
+	Protect, FinalSnapshot                   bool
 	LogRetentionDays                         int
 	AlarmEmail, AlarmTopicARN                string
 	XRay                                     bool
@@ -96,6 +97,7 @@ func (s *settings) readAll() Config {
 		Egress:              setting(s, keyEgress, egressEndpoints, text),
 		Access:              setting(s, keyAccess, accessPublic, text),
 		Protect:             setting(s, keyProtect, false, yesOrNo),
+		FinalSnapshot:       setting(s, keyFinalSnapshot, true, yesOrNo),
 		LogRetentionDays:    setting(s, keyLogRetentionDays, 14, wholeNumber),
 		AlarmEmail:          setting(s, keyAlarmEmail, "", text),
 		AlarmTopicARN:       setting(s, keyAlarmTopicARN, "", text),

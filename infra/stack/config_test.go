@@ -16,7 +16,7 @@ const uuid = "01234567-89ab-cdef-0123-456789abcdef"
 var defaults = Config{
 	Region: "eu-west-1", CPU: 256, Memory: 512, MinInstances: 1, MaxInstances: 2, Concurrency: 80,
 	DatabaseMinCapacity: 0, DatabaseMaxCapacity: 1, DatabaseSleepAfter: 300, DatabaseInstances: 1,
-	Zones: 2, Egress: "endpoints", Access: "public", Protect: false, LogLevel: "info", LogRetentionDays: 14,
+	Zones: 2, Egress: "endpoints", Access: "public", Protect: false, FinalSnapshot: true, LogLevel: "info", LogRetentionDays: 14,
 }
 
 func TestConfig(t *testing.T) {
@@ -31,7 +31,7 @@ func TestConfig(t *testing.T) {
 				"aws:region": "us-east-1", "todo:cpu": "4096", "todo:memory": "12288", "todo:minInstances": "25",
 				"todo:maxInstances": "25", "todo:concurrency": "200", "todo:databaseMinCapacity": "0.5",
 				"todo:databaseMaxCapacity": "256", "todo:databaseSleepAfter": "86400", "todo:databaseInstances": "16",
-				"todo:zones": "3", "todo:egress": "nat", "todo:access": "public", "todo:protect": "true", "todo:logLevel": "error",
+				"todo:zones": "3", "todo:egress": "nat", "todo:access": "public", "todo:protect": "true", "todo:finalSnapshot": "false", "todo:logLevel": "error",
 				"todo:logRetentionDays": "3653", "todo:alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
 				"todo:xray": "true", "todo:customDomain": "*.example.com",
 				"todo:webAclArn": "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
@@ -40,7 +40,7 @@ func TestConfig(t *testing.T) {
 				*c = Config{
 					Region: "us-east-1", CPU: 4096, Memory: 12288, MinInstances: 25, MaxInstances: 25, Concurrency: 200,
 					DatabaseMinCapacity: 0.5, DatabaseMaxCapacity: 256, DatabaseSleepAfter: 86400, DatabaseInstances: 16,
-					Zones: 3, Egress: "nat", Access: "public", Protect: true, LogLevel: "error", LogRetentionDays: 3653,
+					Zones: 3, Egress: "nat", Access: "public", Protect: true, FinalSnapshot: false, LogLevel: "error", LogRetentionDays: 3653,
 					AlarmTopicARN: "arn:aws:sns:us-east-1:123456789012:alarms",
 					XRay:          true, CustomDomain: "*.example.com",
 					WebACLARN: "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,

@@ -30,9 +30,10 @@ func TestDatabase(t *testing.T) {
 		"serverlessv2ScalingConfiguration": map[string]any{
 			"minCapacity": 0.0, "maxCapacity": 1.0, "secondsUntilAutoPause": 300.0,
 		},
-		"skipFinalSnapshot":   true,
-		"storageEncrypted":    true,
-		"vpcSecurityGroupIds": []any{"network-database-id"},
+		"skipFinalSnapshot":       false,
+		"finalSnapshotIdentifier": "todo-dev-final-1a2b3c4",
+		"storageEncrypted":        true,
+		"vpcSecurityGroupIds":     []any{"network-database-id"},
 	}
 	cluster := up(t, nil).only(t, "aws:rds/cluster:Cluster")
 	if diff := cmp.Diff(cluster.values(), want); diff != "" {
@@ -44,8 +45,6 @@ func TestDatabase(t *testing.T) {
 
 	want["backupRetentionPeriod"] = 14.0
 	want["deletionProtection"] = true
-	want["skipFinalSnapshot"] = false
-	want["finalSnapshotIdentifier"] = "database-subnets-1a2b3c4-final"
 	want["serverlessv2ScalingConfiguration"] = map[string]any{"minCapacity": 0.5, "maxCapacity": 1.0}
 	r := up(t, shapes["protected"])
 	cluster = r.only(t, "aws:rds/cluster:Cluster")
@@ -57,6 +56,13 @@ func TestDatabase(t *testing.T) {
 	}
 	if got := len(r.all("aws:rds/clusterInstance:ClusterInstance")); got != 2 {
 		t.Errorf("%d instances, want 2", got)
+	}
+}
+
+func TestDatabaseLeavesNoSnapshotWhenToldTo(t *testing.T) {
+	cluster := up(t, map[string]string{"todo:finalSnapshot": "false", "todo:protect": "true"}).only(t, "aws:rds/cluster:Cluster").values()
+	if cluster["skipFinalSnapshot"] != true || cluster["finalSnapshotIdentifier"] != nil {
+		t.Errorf("skips: %v, as %v; want no final snapshot", cluster["skipFinalSnapshot"], cluster["finalSnapshotIdentifier"])
 	}
 }
 

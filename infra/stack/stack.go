@@ -74,6 +74,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		Instances:        config.DatabaseInstances,
 		LogRetentionDays: config.LogRetentionDays,
 		Protect:          config.Protect,
+		FinalSnapshot:    config.FinalSnapshot,
 	}, inRegion)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)

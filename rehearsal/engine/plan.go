@@ -44,11 +44,11 @@ type Diagnostic struct {
 	Severity string `json:"severity"`
 }
 
-// Changes lists what is not "same", each as "op type name", sorted. An empty preview has none.
+// Changes lists what is another afterwards, each as "op type name", sorted. An empty preview has none.
 func (p Plan) Changes() []string {
 	var changes []string
 	for _, step := range p.Steps {
-		if step.Op != "same" && step.Op != "read" {
+		if step.Op != "same" && step.Op != "read" && step.Op != "refresh" {
 			changes = append(changes, step.Op+" "+step.Type()+" "+step.Name())
 		}
 	}

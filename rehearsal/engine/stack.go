@@ -72,6 +72,11 @@ func (s *Stack) Refresh(ctx context.Context, out io.Writer) error {
 	return s.program(ctx, out, "refresh", "--yes", "--skip-preview")
 }
 
+// Drift says what a refresh would change in the state: what is another in the account than Pulumi left it.
+func (s *Stack) Drift(ctx context.Context) (Plan, error) {
+	return s.plan(ctx, "refresh", "--preview-only", "--json")
+}
+
 // Destroy runs `pulumi destroy` and shows it on out. Its preview is not skipped: only that refuses a protected
 // stack whole, before what nobody protected is gone.
 func (s *Stack) Destroy(ctx context.Context, out io.Writer) error {
@@ -80,8 +85,12 @@ func (s *Stack) Destroy(ctx context.Context, out io.Writer) error {
 
 // Plan runs `pulumi preview` and answers what it plans.
 func (s *Stack) Plan(ctx context.Context) (Plan, error) {
+	return s.plan(ctx, "preview", "--json")
+}
+
+func (s *Stack) plan(ctx context.Context, operation string, args ...string) (Plan, error) {
 	var out bytes.Buffer
-	runErr := s.program(ctx, &out, "preview", "--json")
+	runErr := s.program(ctx, &out, operation, args...)
 	var plan Plan
 	if err := json.Unmarshal(out.Bytes(), &plan); err != nil {
 		return plan, errors.Join(runErr, fmt.Errorf("read the plan of stack %s: %w", s.Name, err))
