@@ -34,7 +34,7 @@ type Args struct {
 	CPU, Memory int
 	// MinInstances are always there, MaxInstances at most; each takes Concurrency requests at once. Required.
 	MinInstances, MaxInstances, Concurrency int
-	// XRay passes on what the service traces.
+	// XRay has the service trace, and passes that on.
 	XRay bool
 	// CustomDomain is a domain of its own beside the one that App Runner gives, and WebACLARN what WAF lets through.
 	CustomDomain, WebACLARN string
@@ -111,7 +111,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 				ImageIdentifier:     args.Image,
 				ImageConfiguration: apprunner.ServiceSourceConfigurationImageRepositoryImageConfigurationArgs{
 					Port:                        pulumi.String(port),
-					RuntimeEnvironmentVariables: args.Environment.variables(),
+					RuntimeEnvironmentVariables: args.variables(),
 				},
 			},
 		},

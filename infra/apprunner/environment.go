@@ -17,9 +17,18 @@ const (
 	region           = "AWS_REGION"
 	logLevel         = "LOG_LEVEL"
 	trustedProxies   = "TRUSTED_PROXIES"
+	rateLimit        = "RATE_LIMIT"
+
+	// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+	tracesExporter = "OTEL_TRACES_EXPORTER"
+	otlpEndpoint   = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	tracedAs       = "OTEL_SERVICE_NAME"
 )
 
-// appRunnersProxies is how many proxies App Runner puts before the service: one, which writes the client's address into
+// collector is where App Runner's own listens beside each instance. https://docs.aws.amazon.com/apprunner/latest/dg/monitor-xray.html
+const collector = "http://localhost:4317"
+
+// appRunnersProxies is how many proxies App Runner puts before a public service: one, which writes the client's address into
 // X-Forwarded-For, last. https://docs.aws.amazon.com/apprunner/latest/dg/network-incoming.html
 const appRunnersProxies = 1
 
@@ -37,8 +46,10 @@ type Environment struct {
 	LogLevel  string
 }
 
-func (e Environment) variables() pulumi.StringMap {
-	return pulumi.StringMap{
+// variables are what the environment and the way the service is set up come to.
+func (args *Args) variables() pulumi.StringMap {
+	e := args.Environment
+	variables := pulumi.StringMap{
 		databaseHost:     e.DatabaseHost,
 		databasePort:     pulumi.String(strconv.Itoa(e.DatabasePort)),
 		databaseName:     pulumi.String(e.DatabaseName),
@@ -46,6 +57,17 @@ func (e Environment) variables() pulumi.StringMap {
 		secretName:       e.SecretARN,
 		region:           pulumi.String(e.Region),
 		logLevel:         pulumi.String(e.LogLevel),
-		trustedProxies:   pulumi.String(strconv.Itoa(appRunnersProxies)),
 	}
+	if args.Ingress == nil {
+		variables[trustedProxies] = pulumi.String(strconv.Itoa(appRunnersProxies))
+	} else {
+		// Behind a VPC endpoint X-Forwarded-For holds false values: nothing tells one client from another.
+		variables[rateLimit] = pulumi.String("0")
+	}
+	if args.XRay {
+		variables[tracesExporter] = pulumi.String("otlp")
+		variables[otlpEndpoint] = pulumi.String(collector)
+		variables[tracedAs] = pulumi.String(args.PhysicalName)
+	}
+	return variables
 }

@@ -38,6 +38,14 @@ func TestTracing(t *testing.T) {
 	if diff := cmp.Diff(r.only(t, "aws:apprunner/service:Service").values()["observabilityConfiguration"], any(used)); diff != "" {
 		t.Errorf("service (-got +want):\n%s", diff)
 	}
+	told := environment(t, r)
+	for name, want := range map[string]any{
+		"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4317", "OTEL_SERVICE_NAME": "todo-dev",
+	} {
+		if told[name] != want {
+			t.Errorf("the service is told %s=%v, want %v", name, told[name], want)
+		}
+	}
 	policies := r.all("aws:iam/rolePolicy:RolePolicy")
 	i := slices.IndexFunc(policies, func(p registration) bool { return p.name == "service-instance" })
 	statements := parse(t, policies[i].values()["policy"]).(map[string]any)["Statement"].([]any)
@@ -48,6 +56,16 @@ func TestTracing(t *testing.T) {
 	if diff := cmp.Diff(statements[1:], []any{may}); diff != "" {
 		t.Errorf("the instance role's further statements (-got +want):\n%s", diff)
 	}
+}
+
+// environment is what the service is told.
+func environment(t *testing.T, r *recorder) map[string]any {
+	t.Helper()
+	source, _ := r.only(t, "aws:apprunner/service:Service").values()["sourceConfiguration"].(map[string]any)
+	repository, _ := source["imageRepository"].(map[string]any)
+	configuration, _ := repository["imageConfiguration"].(map[string]any)
+	variables, _ := configuration["runtimeEnvironmentVariables"].(map[string]any)
+	return variables
 }
 
 func TestCustomDomain(t *testing.T) {
@@ -75,6 +93,10 @@ func TestPrivateAccess(t *testing.T) {
 	network, _ := r.only(t, "aws:apprunner/service:Service").values()["networkConfiguration"].(map[string]any)
 	if diff := cmp.Diff(network["ingressConfiguration"], any(map[string]any{"isPubliclyAccessible": false})); diff != "" {
 		t.Errorf("the service's ingress (-got +want):\n%s", diff)
+	}
+	told := environment(t, r)
+	if proxies, trusts := told["TRUSTED_PROXIES"]; trusts || told["RATE_LIMIT"] != "0" {
+		t.Errorf("the service trusts %v proxies and limits the rate to %v, want neither", proxies, told["RATE_LIMIT"])
 	}
 	endpoints := r.all("aws:ec2/vpcEndpoint:VpcEndpoint")
 	i := slices.IndexFunc(endpoints, func(e registration) bool { return e.name == "network-requests" })
