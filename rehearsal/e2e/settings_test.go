@@ -80,6 +80,7 @@ func TestSettingsKeepTheData(t *testing.T) {
 		"egress":              {"todo:egress": "nat"},
 		"access":              {"todo:access": "private"},
 		"protect":             {"todo:protect": true},
+		"finalSnapshot":       {"todo:finalSnapshot": false},
 		"logRetentionDays":    {"todo:logRetentionDays": 30},
 		"alarmEmail":          {"todo:alarmEmail": "ops@example.com"},
 		"alarmTopicArn":       {"todo:alarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms"},
