@@ -143,7 +143,7 @@ func (r *reader) metrics() *emf.Config {
 }
 
 func notInNamespace(c rune) bool {
-	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune(".-_/#: ", c))
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(".-_/#: ", c)
 }
 
 // telemetry is what tells others how the service does. The zero telemetry tells nothing.

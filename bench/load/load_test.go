@@ -150,8 +150,10 @@ func TestWrongAnswers(t *testing.T) {
 		_, _ = io.WriteString(w, body)
 	}}
 	empty := way{"a response without a body", func(http.ResponseWriter, string) {}}
-	says := func(seen, old, new string) way {
-		return way{seen, func(w http.ResponseWriter, body string) { _, _ = io.WriteString(w, strings.Replace(body, old, new, 1)) }}
+	says := func(seen, old, wrong string) way {
+		return way{seen, func(w http.ResponseWriter, body string) {
+			_, _ = io.WriteString(w, strings.Replace(body, old, wrong, 1))
+		}}
 	}
 	otherID := says("not the task that was asked for", "01890a5d", "01890a5e")
 	otherTitle := says("not the title that was sent", load.TitlePrefix, "water")
@@ -209,7 +211,7 @@ func TestNobodyThere(t *testing.T) {
 
 func TestProcess(t *testing.T) {
 	t.Setenv(envServe, "1")
-	s, cfg := serve(t, 7, way{"status 503", func(w http.ResponseWriter, body string) { http.Error(w, body, 503) }})
+	s, cfg := serve(t, 7, way{"status 503", func(w http.ResponseWriter, body string) { http.Error(w, body, http.StatusServiceUnavailable) }})
 	cfg.Scenario = load.Read
 	var said []string
 	say := func(what string) func() { return func() { said = append(said, what) } }

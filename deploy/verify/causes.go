@@ -61,7 +61,7 @@ var (
 	pull       = regexp.MustCompile(`Failed to (copy|pull) (the|your application) image`)
 	exitCode   = regexp.MustCompile(`stopped or failed to start|Container exit code: (\d+)`)
 	unhealthy  = regexp.MustCompile(`[Hh]ealth check failed`)
-	checked    = regexp.MustCompile("\\[?[Pp]ath:? '([^']*)'\\]?.*[Pp]ort:? '(\\d+)'")
+	checked    = regexp.MustCompile(`\[?[Pp]ath:? '([^']*)'\]?.*[Pp]ort:? '(\d+)'`)
 )
 
 // https://github.com/aws/apprunner-roadmap/issues/98

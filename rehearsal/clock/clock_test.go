@@ -13,11 +13,11 @@ import (
 func TestTimePassesFaster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.New()
-		began, real := c.Now(), time.Now()
+		began, here := c.Now(), time.Now()
 		if err := c.Sleep(t.Context(), 15*time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if got := time.Since(real); got != 15*time.Second/clock.Speed {
+		if got := time.Since(here); got != 15*time.Second/clock.Speed {
 			t.Errorf("15 s of AWS's took %s", got)
 		}
 		if got := c.Now().Sub(began); got != 15*time.Second {
@@ -29,20 +29,20 @@ func TestTimePassesFaster(t *testing.T) {
 func TestSkippedTimeHasPassedForThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.New()
-		real := time.Now()
+		here := time.Now()
 		woke := make(chan error, 1)
 		go func() { woke <- c.Sleep(t.Context(), 8*24*time.Hour) }()
 		synctest.Wait()
 		c.Skip(7 * 24 * time.Hour)
 		synctest.Wait()
 		select {
-		case <-woke:
-			t.Fatal("woke a day early")
+		case err := <-woke:
+			t.Fatalf("woke a day early: %v", err)
 		default:
 		}
 		c.Skip(24 * time.Hour)
-		if err := <-woke; err != nil || time.Since(real) != 0 {
-			t.Errorf("woke with %v after %s, want at once", err, time.Since(real))
+		if err := <-woke; err != nil || time.Since(here) != 0 {
+			t.Errorf("woke with %v after %s, want at once", err, time.Since(here))
 		}
 	})
 }

@@ -35,8 +35,11 @@ func (s *service) scale(ctx context.Context) {
 func (s *service) quiet(ctx context.Context) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	passed := make(chan error, 1)
-	go func() { passed <- s.host.Account.Clock.Sleep(ctx, scaleInAfter) }()
+	passed := make(chan struct{})
+	go func() {
+		defer close(passed)
+		_ = s.host.Account.Clock.Sleep(ctx, scaleInAfter) // fails only when ctx is cancelled, by what is looked at below
+	}()
 	select {
 	case <-s.front.pressed:
 		cancel()

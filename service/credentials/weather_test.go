@@ -299,7 +299,7 @@ func TestTheRolesCredentials(t *testing.T) {
 	})
 	t.Run("are used while there are no newer ones", func(t *testing.T) {
 		a, l := start(t)
-		a.set(func() { a.role = func(w http.ResponseWriter) { w.WriteHeader(500) } })
+		a.set(func() { a.role = func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) } })
 		a.pass(56 * time.Minute)
 		again(t, a, l)
 		await(t, "the log", func() bool { return strings.Contains(a.logged(), "read the AWS credentials") })
@@ -321,7 +321,7 @@ func TestTheRolesCredentials(t *testing.T) {
 		want string
 	}{
 		"refused": {func(w http.ResponseWriter) {
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(w, `{"code":"InvalidToken","message":"no such role"}`)
 		}, "400 InvalidToken: no such role"},
 		"nonsense": {func(w http.ResponseWriter) { fmt.Fprint(w, "hunter2") }, "not the JSON of AccessKeyId"},
