@@ -39,6 +39,7 @@ type Account struct {
 	mu        sync.Mutex
 	resources map[string]map[string]*Resource // by token, then by id
 	serials   map[string]int                  // how often a URN was created
+	byURN     map[resource.URN]*Resource      // what was made under it last
 	secrets   map[string]*secret              // by ARN
 	sessions  map[string]Credentials          // by access key id
 	history   history
@@ -62,7 +63,7 @@ type Resource struct {
 func New(runtime Runtime) *Account {
 	a := &Account{
 		Clock: clock.New(), runtime: runtime, kinds: map[string]*kind{},
-		resources: map[string]map[string]*Resource{}, serials: map[string]int{},
+		resources: map[string]map[string]*Resource{}, serials: map[string]int{}, byURN: map[resource.URN]*Resource{},
 		secrets: map[string]*secret{}, sessions: map[string]Credentials{},
 		passwords: map[string]password{}, repositories: map[string]*repository{},
 		history: history{operations: map[string][]Operation{}, events: map[string][]Event{}},
@@ -181,7 +182,7 @@ func (a *Account) place(c *call, urn resource.URN) error {
 	if _, taken := a.resources[c.Token][c.ID]; taken {
 		return fmt.Errorf("%s %s exists already", c.kind.noun, c.ID)
 	}
-	a.resources[c.Token][c.ID] = c.Resource
+	a.resources[c.Token][c.ID], a.byURN[urn] = c.Resource, c.Resource
 	return nil
 }
 

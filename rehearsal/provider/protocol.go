@@ -37,7 +37,10 @@ func (p *protocol) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Pl
 	return &pulumirpc.PluginInfo{Version: p.version}, nil
 }
 
-func (p *protocol) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+// Cancel has the provider stop waiting for what is under way; the cloud finishes it. (PRO-10)
+// https://github.com/pulumi/pulumi-terraform-bridge/blob/v3.137.0/pkg/tfbridge/provider.go
+func (p *protocol) Cancel(ctx context.Context, _ *emptypb.Empty) (*emptypb.Empty, error) {
+	connectionOf(ctx).stop()
 	return &emptypb.Empty{}, nil
 }
 

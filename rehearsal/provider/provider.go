@@ -59,26 +59,38 @@ func (e *IncompleteError) Unwrap() error { return e.Err }
 // A Server serves one cloud to any number of engines.
 type Server struct {
 	// Port is where it listens on 127.0.0.1.
-	Port int
-	grpc *grpc.Server
-	done chan error
+	Port     int
+	protocol *protocol
+	grpc     *grpc.Server
+	done     chan error
 }
 
 // Serve starts serving cloud as the Pulumi package name in the given version.
 func Serve(name, version string, cloud Cloud) (*Server, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	server := &Server{protocol: &protocol{name: name, version: version, cloud: cloud}}
+	return server, server.listen()
+}
+
+// Restart cuts what is under way and serves on under the same port, as a provider's process that ends and another that starts.
+func (s *Server) Restart() error {
+	if err := s.Close(); err != nil {
+		return err
+	}
+	return s.listen()
+}
+
+func (s *Server) listen() error {
+	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", s.Port))
 	if err != nil {
-		return nil, fmt.Errorf("listen for the %s provider: %w", name, err)
+		return fmt.Errorf("listen for the %s provider: %w", s.protocol.name, err)
 	}
-	server := &Server{
-		Port: listener.Addr().(*net.TCPAddr).Port,
-		// The engine sends whole states in one message.
-		grpc: grpc.NewServer(grpc.StatsHandler(connections{}), grpc.MaxRecvMsgSize(400<<20)),
-		done: make(chan error, 1),
-	}
-	pulumirpc.RegisterResourceProviderServer(server.grpc, &protocol{name: name, version: version, cloud: cloud})
-	go func() { server.done <- server.grpc.Serve(listener) }()
-	return server, nil
+	s.Port = listener.Addr().(*net.TCPAddr).Port
+	// The engine sends whole states in one message.
+	s.grpc = grpc.NewServer(grpc.StatsHandler(connections{}), grpc.UnaryInterceptor(untilStopped), grpc.MaxRecvMsgSize(400<<20))
+	s.done = make(chan error, 1)
+	pulumirpc.RegisterResourceProviderServer(s.grpc, s.protocol)
+	go func(served *grpc.Server, done chan error) { done <- served.Serve(listener) }(s.grpc, s.done)
+	return nil
 }
 
 // Close stops serving and cuts what is under way.
@@ -101,14 +113,29 @@ type connections struct{}
 
 type connectionKey struct{}
 
-type connection struct{ session Session }
+type connection struct {
+	session Session
+	// stopped is done when the engine has told the provider to stop.
+	stopped context.Context
+	stop    context.CancelFunc
+}
 
 func (connections) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
-	return context.WithValue(ctx, connectionKey{}, &connection{})
+	c := &connection{}
+	c.stopped, c.stop = context.WithCancel(context.WithoutCancel(ctx))
+	return context.WithValue(ctx, connectionKey{}, c)
 }
 func (connections) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
 func (connections) HandleConn(context.Context, stats.ConnStats)                     {}
 func (connections) HandleRPC(context.Context, stats.RPCStats)                       {}
+
+// untilStopped ends a request when the engine tells the provider to stop.
+func untilStopped(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(connectionOf(ctx).stopped, cancel)()
+	return handle(ctx, request)
+}
 
 func connectionOf(ctx context.Context) *connection {
 	return ctx.Value(connectionKey{}).(*connection)

@@ -15,6 +15,7 @@ import (
 
 	"example.com/todo/rehearsal/docker"
 	"example.com/todo/rehearsal/engine"
+	"example.com/todo/rehearsal/fault"
 	"example.com/todo/rehearsal/host"
 	"example.com/todo/rehearsal/provider"
 )
@@ -29,6 +30,8 @@ const (
 type Stage struct {
 	// Host runs what the stacks declare.
 	Host *host.Host
+	// Faults are what goes wrong between the engine's providers and the account.
+	Faults *fault.Injector
 
 	root    string
 	tools   engine.Tools
@@ -68,7 +71,7 @@ func Open(ctx context.Context, root string, log io.Writer) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Host: h, root: root, tools: tools, servers: map[string]*provider.Server{}}
+	s := &Stage{Host: h, Faults: fault.NewInjector(h.Account.Clock), root: root, tools: tools, servers: map[string]*provider.Server{}}
 	images, err := h.Folder("images")
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -78,7 +81,7 @@ func Open(ctx context.Context, root string, log io.Writer) (*Stage, error) {
 		name, version string
 		cloud         provider.Cloud
 	}{{"aws", awsVersion, h.Account}, {"docker", dockerVersion, builder}} {
-		server, err := provider.Serve(p.name, p.version, p.cloud)
+		server, err := provider.Serve(p.name, p.version, s.Faults.Wrap(p.cloud))
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -133,5 +136,16 @@ func (s *Stage) Close() error {
 	for _, server := range s.servers {
 		problems = append(problems, server.Close())
 	}
-	return errors.Join(append(problems, s.Host.Close())...)
+	problems = append(problems, s.Host.Close())
+	s.Faults.Wait()
+	return errors.Join(problems...)
+}
+
+// RestartProviders ends the processes of all providers, whatever they are doing, and starts them anew.
+func (s *Stage) RestartProviders() error {
+	var problems []error
+	for _, server := range s.servers {
+		problems = append(problems, server.Restart())
+	}
+	return errors.Join(problems...)
 }
