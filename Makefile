@@ -12,7 +12,7 @@ DEPLOY    := $(GO) build -o bin/deploy ./deploy && exec bin/deploy
 MODULES   := bench deploy infra rehearsal service
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview cost preflight deploy accept setup test test-service test-infra test-deploy test-bench test-rehearsal image bench profile lint fmt build clean
+.PHONY: help up preview cost preflight deploy recover accept setup test test-service test-infra test-deploy test-bench test-rehearsal image bench profile lint fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ preflight: ## say what would stop a deployment of STACK (dev) to AWS: tools, cre
 
 deploy: ## deploy STACK (dev) to AWS, and make sure that the new version is what answers
 	@$(DEPLOY) up --stack $(STACK)
+
+recover: ## after an update of STACK (dev) on AWS that was cut off: tell Pulumi what there is; UNLOCK=1 takes its lock away
+	@$(DEPLOY) recover --stack $(STACK) $(if $(UNLOCK),--unlock)
 
 accept: setup ## take the plans of dev and prod as they now are, for a reviewer to read in rehearsal/e2e/testdata/plans
 	ACCEPT_PLANS=1 $(GO) test -count=1 -run TestPlans ./rehearsal/e2e

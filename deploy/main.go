@@ -25,12 +25,14 @@ import (
 	"example.com/todo/deploy/cloud"
 	"example.com/todo/deploy/preflight"
 	"example.com/todo/deploy/pulumi"
+	"example.com/todo/deploy/recovery"
 	"example.com/todo/deploy/verify"
 )
 
 const usage = `usage:
   go run ./deploy preflight [--stack dev]   say what would stop a deployment
-  go run ./deploy up        [--stack dev]   the same, then deploy, and make sure that the new version answers`
+  go run ./deploy up        [--stack dev]   the same, then deploy, and make sure that the new version answers
+  go run ./deploy recover   [--stack dev] [--unlock]   after an update that was cut off: tell Pulumi what there is`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -42,12 +44,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) == 0 || !slices.Contains([]string{"preflight", "up"}, args[0]) {
+	if len(args) == 0 || !slices.Contains([]string{"preflight", "up", "recover"}, args[0]) {
 		return errors.New(usage)
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(out)
 	name := flags.String("stack", "dev", "the `stack` to deploy; Pulumi.STACK.yaml configures it")
+	unlock := flags.Bool("unlock", false, "take the lock away that an update has left behind, once it has ended")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -59,6 +62,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	d := &deployment{stack: pulumi.Stack{Dir: root, Name: *name}, project: project, out: out}
+	if args[0] == "recover" {
+		return d.recover(ctx, *unlock)
+	}
 	if err := preflight.Run(ctx, d.stack, project, func(r preflight.Result) { fmt.Fprintln(out, r) }); err != nil {
 		return err
 	}
@@ -94,12 +100,30 @@ type deployment struct {
 	out     io.Writer
 }
 
-func (d *deployment) up(ctx context.Context) error {
-	config, err := d.stack.Config(ctx)
+// account is where the stack is.
+func (d *deployment) account(ctx context.Context) (account *cloud.Account, config map[string]string, err error) {
+	if config, err = d.stack.Config(ctx); err != nil {
+		return nil, nil, err
+	}
+	account, err = cloud.Open(ctx, config["aws:region"])
+	return account, config, err
+}
+
+func (d *deployment) recover(ctx context.Context, unlock bool) error {
+	account, _, err := d.account(ctx)
 	if err != nil {
 		return err
 	}
-	account, err := cloud.Open(ctx, config["aws:region"])
+	r := &recovery.Recovery{Stack: d.stack, Account: account, Tags: output.Tags(d.project, d.stack.Name), Unlock: unlock, Out: d.out}
+	if err := r.Run(ctx); err != nil {
+		return fmt.Errorf("recover stack %s: %w", d.stack.Name, err)
+	}
+	fmt.Fprintf(d.out, "stack %s knows what there is: deploy it again\n", d.stack.Name)
+	return nil
+}
+
+func (d *deployment) up(ctx context.Context) error {
+	account, config, err := d.account(ctx)
 	if err != nil {
 		return err
 	}

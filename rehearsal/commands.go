@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/todo/rehearsal/account"
+	"example.com/todo/rehearsal/fault"
 )
 
 // A command is what may be typed while a stack stands.
@@ -44,6 +45,10 @@ const patience = 2 * time.Minute
 // obey does what was typed, and says so; what fails is the reader's to see and no reason to end.
 func (s *session) obey(line string) {
 	name := strings.TrimSpace(line)
+	if text, is := strings.CutPrefix(name, "fault "); is {
+		s.fail(strings.TrimSpace(text))
+		return
+	}
 	i := slices.IndexFunc(commands, func(c command) bool { return c.name == name })
 	if i < 0 {
 		s.help()
@@ -65,11 +70,23 @@ func (s *session) obey(line string) {
 	fmt.Fprintf(s.out, "%s: done\n", name)
 }
 
+// fail has AWS do something wrong from now on.
+func (s *session) fail(text string) {
+	f, err := fault.Parse(text)
+	if err != nil {
+		fmt.Fprintf(s.out, "fault: %v\n", err)
+		return
+	}
+	s.stage.Faults.Inject(f)
+	fmt.Fprintf(s.out, "fault: %s will go wrong %d times\n", f.Operation, f.Times)
+}
+
 func (s *session) help() {
 	fmt.Fprintf(s.out, "  %-10s %s\n", "Enter", "deploys again what has changed")
 	for _, c := range commands {
 		fmt.Fprintf(s.out, "  %-10s %s\n", c.name, c.does)
 	}
+	fmt.Fprintf(s.out, "  %-10s %s\n", "fault", "has one of AWS's APIs fail in the next deployments, as in: fault rds:CreateDBInstance=throttle*3")
 	fmt.Fprintf(s.out, "  %-10s %s\n", "Ctrl-C", "takes everything down")
 }
 

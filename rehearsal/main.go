@@ -20,11 +20,13 @@ import (
 
 	"example.com/todo/rehearsal/cost"
 	"example.com/todo/rehearsal/engine"
+	"example.com/todo/rehearsal/fault"
 	"example.com/todo/rehearsal/stage"
 )
 
 const usage = `usage:
   go run ./rehearsal up      [--stack dev] [--once]   deploy, print the outputs, stay until Ctrl-C
+                             [--fault FAULT]...       with faults of AWS's APIs, such as rds:CreateDBInstance=throttle*3
   go run ./rehearsal preview [--stack dev]            show what a first deployment would make
   go run ./rehearsal cost    [--stack dev]            say what a month of it costs, by its plan
   go run ./rehearsal setup                            build what the others need, once, and compile the program`
@@ -46,6 +48,12 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	flags.SetOutput(out)
 	name := flags.String("stack", "dev", "the `stack` to deploy; Pulumi.STACK.yaml configures it")
 	once := flags.Bool("once", false, "take everything down as soon as the service has answered")
+	var faults []fault.Fault
+	flags.Func("fault", "what AWS does wrong: an `operation=error*times`, such as rds:CreateDBInstance=throttle*3", func(text string) error {
+		f, err := fault.Parse(text)
+		faults = append(faults, f)
+		return err
+	})
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -83,6 +91,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	if err != nil {
 		return err
 	}
+	for _, f := range faults {
+		opened.Faults.Inject(f)
+	}
 	return act(&session{ctx: ctx, in: in, out: out, stage: opened, stack: stack})
 }
 
@@ -97,8 +108,11 @@ type session struct {
 
 // up deploys, deploys again whenever Enter is pressed, and does what else is typed, until it is interrupted.
 func (s *session) up(once bool) error {
-	if err := s.deploy(); err != nil || once {
+	told := s.stage.Faults.Pending() > 0
+	if err := s.deploy(); once || err != nil && (!told || s.ctx.Err() != nil) {
 		return err
+	} else if err != nil {
+		fmt.Fprintf(s.out, "%v\nAWS was told to fail. Enter tries again.\n", err)
 	}
 	fmt.Fprint(s.out, "\nEnter deploys again what has changed, help lists what else you may type; Ctrl-C takes everything down.\n")
 	lines := make(chan string)

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apprunner"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
@@ -25,6 +26,7 @@ type Account struct {
 	runner  *apprunner.Client
 	logs    *cloudwatchlogs.Client
 	quotas  *servicequotas.Client
+	tagged  *resourcegroupstaggingapi.Client
 }
 
 // Open finds the credentials and endpoints as every AWS SDK does, and asks nobody yet.
@@ -37,6 +39,7 @@ func Open(ctx context.Context, region string) (*Account, error) {
 	return &Account{
 		aws: found, callers: sts.NewFromConfig(found), runner: apprunner.NewFromConfig(found),
 		logs: cloudwatchlogs.NewFromConfig(found), quotas: servicequotas.NewFromConfig(found),
+		tagged: resourcegroupstaggingapi.NewFromConfig(found),
 	}, nil
 }
 

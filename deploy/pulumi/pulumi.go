@@ -79,8 +79,11 @@ type Plan struct {
 
 // A Step is what would happen to one resource.
 type Step struct {
-	Op  string `json:"op"`
-	URN string `json:"urn"`
+	Op       string `json:"op"`
+	URN      string `json:"urn"`
+	NewState struct {
+		Inputs map[string]any `json:"inputs"`
+	} `json:"newState"`
 }
 
 // Type is the resource's type token, and Name its logical name, out of the URN urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME.
@@ -96,8 +99,15 @@ func (s Step) Type() string {
 func (s Step) Name() string { return s.URN[strings.LastIndex(s.URN, ":")+1:] }
 
 // Plan asks the program and the providers what an update would do. Its error is what they complain of.
-func (s Stack) Plan(ctx context.Context) (Plan, error) {
-	out, runErr := s.ask(ctx, "preview", "--json", "--stack", s.Name)
+func (s Stack) Plan(ctx context.Context) (Plan, error) { return s.plan(ctx) }
+
+// PlanImport does too, and has the CLI write a file with all that it would create, for Import.
+func (s Stack) PlanImport(ctx context.Context, file string) (Plan, error) {
+	return s.plan(ctx, "--import-file", file)
+}
+
+func (s Stack) plan(ctx context.Context, args ...string) (Plan, error) {
+	out, runErr := s.ask(ctx, append([]string{"preview", "--json", "--stack", s.Name}, args...)...)
 	var plan Plan
 	if err := json.Unmarshal(out, &plan); err != nil {
 		return plan, errors.Join(runErr, fmt.Errorf("read what pulumi preview says: %w", err))
@@ -119,12 +129,72 @@ func (s Stack) Plan(ctx context.Context) (Plan, error) {
 
 // Up deploys without another preview, and shows it on out.
 func (s Stack) Up(ctx context.Context, out io.Writer) error {
-	command := s.command(ctx, "up", "--yes", "--skip-preview", "--stack", s.Name)
-	command.Stdout, command.Stderr = out, out
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("pulumi up: %w", err)
+	_, err := s.show(ctx, out, "up", "--yes", "--skip-preview", "--stack", s.Name)
+	return err
+}
+
+// ErrLocked says that another update holds the stack, or has left its lock behind.
+var ErrLocked = errors.New("the stack is locked")
+
+// Refresh has the state say what there is, and forget what was being created when an update was cut off. Its error is
+// ErrLocked while the stack is.
+func (s Stack) Refresh(ctx context.Context, out io.Writer) error {
+	printed, err := s.show(ctx, out, "refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--suppress-progress", "--stack", s.Name)
+	// The words of the backends that keep files, and of Pulumi Cloud.
+	for _, words := range []string{"is currently locked by", "Another update is currently in progress"} {
+		if err != nil && strings.Contains(printed, words) {
+			return ErrLocked
+		}
 	}
-	return nil
+	return err
+}
+
+// Cancel takes the lock of an update away.
+func (s Stack) Cancel(ctx context.Context, out io.Writer) error {
+	_, err := s.show(ctx, out, "cancel", "--yes", "--stack", s.Name)
+	return err
+}
+
+// Import takes resources that are there into the state, by a file of PlanImport's with ids.
+func (s Stack) Import(ctx context.Context, file string, out io.Writer) error {
+	_, err := s.show(ctx, out, "import", "--file", file, "--yes", "--skip-preview", "--generate-code=false", "--protect=false", "--suppress-progress", "--stack", s.Name)
+	return err
+}
+
+// Known are the ids and the ARNs of all that is in the state.
+func (s Stack) Known(ctx context.Context) (map[string]bool, error) {
+	var state struct {
+		Deployment struct {
+			Resources []struct {
+				ID      string `json:"id"`
+				Outputs struct {
+					ARN any `json:"arn"`
+				} `json:"outputs"`
+			} `json:"resources"`
+		} `json:"deployment"`
+	}
+	if err := s.read(ctx, &state, "stack", "export", "--stack", s.Name); err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, r := range state.Deployment.Resources {
+		known[r.ID] = true
+		if arn, is := r.Outputs.ARN.(string); is {
+			known[arn] = true
+		}
+	}
+	return known, nil
+}
+
+func (s Stack) show(ctx context.Context, out io.Writer, args ...string) (printed string, err error) {
+	var copied bytes.Buffer
+	command := s.command(ctx, args...)
+	command.Stdout = io.MultiWriter(out, &copied)
+	command.Stderr = command.Stdout
+	if err := command.Run(); err != nil {
+		return copied.String(), fmt.Errorf("pulumi %s: %w", args[0], err)
+	}
+	return copied.String(), nil
 }
 
 func (s Stack) read(ctx context.Context, into any, args ...string) error {

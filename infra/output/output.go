@@ -34,3 +34,8 @@ func Names() []string {
 		URL, Image, Version, ServiceARN, ServiceLogGroup, DashboardURL, DatabaseEndpoint, DatabaseSecretARN, RepositoryURL, VPCID,
 	}
 }
+
+// Tags are on everything that a stack makes in AWS, as far as it takes tags, and on nothing that another stack makes.
+func Tags(project, stack string) map[string]string {
+	return map[string]string{"project": project, "stack": stack, "managed-by": "pulumi"}
+}

@@ -42,11 +42,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 
 	provider, err := aws.NewProvider(ctx, "aws", &aws.ProviderArgs{
 		Region: pulumi.String(config.Region),
-		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.StringMap{
-			"project":    pulumi.String(ctx.Project()),
-			"stack":      pulumi.String(ctx.Stack()),
-			"managed-by": pulumi.String("pulumi"),
-		}},
+		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.ToStringMap(output.Tags(ctx.Project(), ctx.Stack()))},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("aws provider: %w", err)

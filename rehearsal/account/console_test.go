@@ -3,6 +3,8 @@ package account_test
 import (
 	"testing"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
@@ -46,5 +48,39 @@ func TestAManagedSecretIsNotDeletedByPeople(t *testing.T) {
 	mustCode(t, w.account.DeleteSecret("rds!cluster-other"), "ResourceNotFoundException")
 	if _, err := w.account.GetSecretValue(caller(w.made["own"].state["arn"].(string)), w.secret(), "", ""); err != nil {
 		t.Errorf("then it is read as %v", err)
+	}
+}
+
+// PRO-12
+func TestAnImportedNameCountsAsGiven(t *testing.T) {
+	w := newCloud(t).world()
+	subnets := w.made["subnets"]
+	// meant is the name that the program means, after a read that the engine began with what it knows.
+	meant := func(known map[string]any) any {
+		t.Helper()
+		inputs, err := structpb.NewStruct(known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := w.client.Read(t.Context(), &pulumirpc.ReadRequest{Id: subnets.id, Urn: urn(subnets.token, subnets.name), Inputs: inputs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		news, err := structpb.NewStruct(w.props["subnets"].plain())
+		if err != nil {
+			t.Fatal(err)
+		}
+		checked, err := w.client.Check(t.Context(), &pulumirpc.CheckRequest{
+			Urn: urn(subnets.token, subnets.name), Olds: read.GetInputs(), News: news, RandomSeed: []byte("another")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return checked.GetInputs().AsMap()["name"]
+	}
+	if got := meant(nil); got == subnets.id {
+		t.Errorf("after an import the program means %v, want a name that Pulumi makes up", got)
+	}
+	if got := meant(subnets.inputs); got != subnets.id {
+		t.Errorf("after a refresh the program means %v, want %s", got, subnets.id)
 	}
 }

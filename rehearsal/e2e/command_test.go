@@ -18,11 +18,13 @@ import (
 	"time"
 )
 
-// What a newcomer does: `make up`, the printed curl line, a change and Enter, Ctrl-C.
+// What a newcomer does: `make up`, the printed curl line, a change and Enter, Ctrl-C; with an AWS that fails once.
 func TestUpAsANewcomer(t *testing.T) {
 	root := repository(t)
-	up := start(t, root, "up", "--stack", "dev")
-	up.await(t, "Ctrl-C takes everything down.")
+	up := start(t, root, "up", "--stack", "dev", "--fault", "ec2:CreateVpc=UnauthorizedOperation")
+	up.await(t, "AWS was told to fail. Enter tries again.")
+	up.enter(t)
+	up.await(t, "-H 'Content-Type")
 	curl := regexp.MustCompile(`curl --cacert (\S+) (https://localhost:\d+)/api/v1/tasks -H`).FindStringSubmatch(up.text())
 	if curl == nil {
 		t.Fatalf("no curl line in\n%s", up.text())
@@ -52,6 +54,8 @@ func TestUpAsANewcomer(t *testing.T) {
 		{"failover", "has no reader to fail over to"},
 		{"restart", "restart: done"},
 		{"nonsense", "lets the database fall asleep"},
+		{"fault nonsense", `"nonsense" is no fault`},
+		{"fault apprunner:UpdateService=throttle*2", "apprunner:UpdateService will go wrong 2 times"},
 	} {
 		up.reset()
 		up.typeIn(t, typed.command)

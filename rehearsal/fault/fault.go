@@ -96,6 +96,13 @@ func (i *Injector) Inject(f Fault) (met <-chan struct{}) {
 	return one.met
 }
 
+// Pending is how many faults have not happened as often as they are to.
+func (i *Injector) Pending() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.faults)
+}
+
 // Clear forgets the faults that have not happened, and answers them.
 func (i *Injector) Clear() []Fault {
 	i.mu.Lock()

@@ -55,11 +55,12 @@ var apis = map[string]api{
 	"AppRunner": {"apprunner", false, map[string]func(*Host, inquiry) (any, error){
 		"ListServices": listServices, "ListOperations": listOperations, "ListVpcConnectors": listConnectors,
 	}},
-	"Logs_20140328":          {"logs", false, map[string]func(*Host, inquiry) (any, error){"FilterLogEvents": filterLogEvents}},
-	"ServiceQuotasV20190624": {"servicequotas", false, map[string]func(*Host, inquiry) (any, error){"GetServiceQuota": serviceQuota}},
-	"GetCallerIdentity":      {"sts", true, map[string]func(*Host, inquiry) (any, error){"GetCallerIdentity": callerIdentity}},
-	"DescribeVpcs":           {"ec2", true, map[string]func(*Host, inquiry) (any, error){"DescribeVpcs": describeVPCs}},
-	"DescribeAddresses":      {"ec2", true, map[string]func(*Host, inquiry) (any, error){"DescribeAddresses": describeAddresses}},
+	"Logs_20140328":                     {"logs", false, map[string]func(*Host, inquiry) (any, error){"FilterLogEvents": filterLogEvents}},
+	"ResourceGroupsTaggingAPI_20170126": {"tagging", false, map[string]func(*Host, inquiry) (any, error){"GetResources": getResources}},
+	"ServiceQuotasV20190624":            {"servicequotas", false, map[string]func(*Host, inquiry) (any, error){"GetServiceQuota": serviceQuota}},
+	"GetCallerIdentity":                 {"sts", true, map[string]func(*Host, inquiry) (any, error){"GetCallerIdentity": callerIdentity}},
+	"DescribeVpcs":                      {"ec2", true, map[string]func(*Host, inquiry) (any, error){"DescribeVpcs": describeVPCs}},
+	"DescribeAddresses":                 {"ec2", true, map[string]func(*Host, inquiry) (any, error){"DescribeAddresses": describeAddresses}},
 }
 
 func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -91,6 +91,28 @@ func TestTheConsoleAnswersTheDeployerOnly(t *testing.T) {
 	}
 }
 
+// RUN-12
+func TestWhatCarriesTagsIsListed(t *testing.T) {
+	c := newCloud(t)
+	for name, tags := range map[string]props{"one": {"stack": "dev", "project": "todo"}, "two": {"stack": "prod", "project": "todo"}} {
+		if _, err := c.make("aws:ec2/vpc:Vpc", name, props{"cidrBlock": "10.0.0.0/16", "tags": tags}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.make("aws:iam/role:Role", "role", props{"tags": props{"stack": "dev", "project": "todo"}, "assumeRolePolicy": `{"Version":"2012-10-17","Statement":[{
+		"Effect":"Allow","Principal":{"Service":"tasks.apprunner.amazonaws.com"},"Action":"sts:AssumeRole"}]}`}); err != nil {
+		t.Fatal(err)
+	}
+	for filters, want := range map[string]int{
+		`{"Key":"stack","Values":["dev"]},{"Key":"project","Values":["todo"]}`: 1, `{"Key":"stack"}`: 2, `{"Key":"stack","Values":["test"]}`: 0, `{"Key":"team"}`: 0,
+	} {
+		status, text := inquire(t, c, c.host.Account.Deployer(), "tagging", "ResourceGroupsTaggingAPI_20170126.GetResources", `{"TagFilters":[`+filters+`]}`)
+		if got := strings.Count(text, `"ResourceARN":"arn:aws:ec2:eu-west-1:`+account.ID+`:vpc/vpc-`); status != 200 || got != want || strings.Count(text, "ResourceARN") != want {
+			t.Errorf("%s: answered %d %s, want %d networks", filters, status, text, want)
+		}
+	}
+}
+
 // LOG-3
 func TestLogsOfAService(t *testing.T) {
 	c := newCloud(t)

@@ -190,6 +190,9 @@ func (p *protocol) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 	if err != nil {
 		return nil, failed(err)
 	}
+	if len(req.GetInputs().GetFields()) == 0 {
+		inputs = schema.Imported(inputs)
+	}
 	wireInputs, err := marshal(inputs)
 	if err != nil {
 		return nil, err

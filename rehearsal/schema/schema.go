@@ -200,6 +200,13 @@ func mergeTags(defaults resource.PropertyMap, own resource.PropertyValue) resour
 	return resource.NewProperty(all)
 }
 
+// Imported are the inputs of what was made elsewhere: nobody knows which of them were filled in. (PRO-12)
+func Imported(inputs resource.PropertyMap) resource.PropertyMap {
+	imported := inputs.Copy()
+	imported[defaultsKey] = resource.NewProperty([]resource.PropertyValue{})
+	return imported
+}
+
 // Refused says what the cloud's API refuses in complete inputs, beyond what Check refuses.
 func (t *Type) Refused(inputs resource.PropertyMap) []Failure {
 	return t.Inputs.validate("", visible(inputs), func(p Property) []Rule { return p.API })
