@@ -27,6 +27,7 @@ type life struct {
 
 // The tests of a stack's life share it, since it takes longest to come up. Each leaves it as its program says.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	l := &life{root: repository(t)}
 	l.stage = open(t, l.root)
 	configure(t, l.root, "life", small)
