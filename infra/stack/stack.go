@@ -41,7 +41,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 	name := limit.PhysicalName(ctx.Project(), ctx.Stack())
 
 	provider, err := aws.NewProvider(ctx, "aws", &aws.ProviderArgs{
-		Region: pulumi.String(config.Region),
+		Region:      pulumi.String(config.Region),
 		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.ToStringMap(output.Tags(ctx.Project(), ctx.Stack()))},
 	})
 	if err != nil {

@@ -216,5 +216,7 @@ func killed(t *testing.T, aws *deployer, when <-chan struct{}) {
 	if err := syscall.Kill(-command.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-ended // killed, as it says
+	if err := <-ended; err == nil {
+		t.Fatal("the engine was killed and says that all went well")
+	}
 }

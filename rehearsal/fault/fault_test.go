@@ -148,7 +148,7 @@ func TestThrottlingAndServerErrorsAreTriedAgain(t *testing.T) {
 		if err := w.vpc("one"); err != nil {
 			t.Errorf("%s twice: %v", what, err)
 		}
-		if w.account.Clock.Now() == before || w.account.Count() != 1 {
+		if w.account.Clock.Now().Equal(before) || w.account.Count() != 1 {
 			t.Errorf("%s twice: %d resources", what, w.account.Count())
 		}
 	}
