@@ -23,20 +23,6 @@ const (
 	nowhere    = "postgres://127.0.0.1:1/none"
 )
 
-func startCollector(t *testing.T) *tracetest.Collector {
-	t.Helper()
-	c, err := tracetest.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
 // seen is what a collector knows of a span, but for its time.
 type seen struct {
 	Trace, Parent, Name string
@@ -65,7 +51,7 @@ func traced(t *testing.T, c *tracetest.Collector) (server, database tracetest.Sp
 }
 
 func TestBinaryContinuesATrace(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	api, _ := launch(t, env{
 		envDatabaseURL: postgrestest.Database(t), envTracesExporter: "otlp", envOTLPEndpoint: c.Endpoint(),
 		envServiceName: "todo-dev", envResourceAttributes: "deployment.environment.name=dev%20one",
@@ -110,7 +96,7 @@ func atoi(t *testing.T, s string) (n int) {
 }
 
 func TestEveryOperationHasASpan(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	api, cmd := launch(t, env{envDatabaseURL: postgrestest.Database(t), envTracesExporter: "otlp", envOTLPTracesEndpoint: c.Endpoint() + "/", envOTLPEndpoint: "http://127.0.0.1:1"})
 	made := api.do(t, "POST", tasks, `{"title":"x"}`, nil).json(t)
 	path := tasks + "/" + made["id"].(string)
@@ -167,7 +153,7 @@ func TestEveryOperationHasASpan(t *testing.T) {
 
 // A failure is found in the trace from the log, and in the log from the trace.
 func TestAFailureIsInItsTrace(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	api, cmd := launch(t, env{envDatabaseURL: nowhere, envTracesExporter: "otlp", envOTLPEndpoint: c.Endpoint()})
 	if r := api.do(t, "GET", tasks, "", header{"X-Amzn-Trace-Id": "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736"}); r.status != 503 {
 		t.Fatalf("GET: %d %s", r.status, r.body)
@@ -195,7 +181,7 @@ func TestAFailureIsInItsTrace(t *testing.T) {
 }
 
 func TestATraceThatIsNotSampledStaysHere(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	api, cmd := launch(t, env{envDatabaseURL: nowhere, envTracesExporter: "otlp", envOTLPEndpoint: c.Endpoint()})
 	api.do(t, "GET", tasks, "", header{"Traceparent": notSampled})
 	api.do(t, "GET", tasks, "", header{"Traceparent": strings.Replace(sampled, traceID, strings.Repeat("1", 32), 1)})
@@ -235,7 +221,7 @@ func TestWithoutItsCollectorTheServiceServes(t *testing.T) {
 
 // Nothing is told unless asked for.
 func TestTelemetryIsOffByDefault(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	api, cmd := launch(t, env{envDatabaseURL: nowhere, envOTLPEndpoint: c.Endpoint(), envTracesSampler: "always_on"})
 	api.do(t, "GET", tasks, "", header{"Traceparent": sampled})
 	stop(t, cmd)

@@ -70,7 +70,7 @@ func NewKind[Key comparable, In, Out any](q *Queue, o Options[Key, In, Out]) *Ki
 func (k *Kind[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	q, key := k.queue, k.Key(in)
 	q.mu.Lock()
-	if !q.full() && !k.under[key] {
+	if !q.coming && !q.full() && !k.under[key] {
 		l := q.enter()
 		k.begin(key)
 		q.mu.Unlock()

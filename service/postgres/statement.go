@@ -84,7 +84,8 @@ func (db *DB) text(s statement) (string, error) {
 		return "", fmt.Errorf("build the statement %v: %w", s.shape, built.Error)
 	}
 	if !slices.EqualFunc(built.Statement.Vars, s.vars, func(a, b any) bool { return reflect.DeepEqual(a, b) }) {
-		return "", fmt.Errorf("the statement %v has the variables %v, not %v", s.shape, built.Statement.Vars, s.vars)
+		// Without the variables: titles are among them, and this is for the log.
+		return "", fmt.Errorf("build the statement %v: GORM has its %d variables otherwise than our %d", s.shape, len(built.Statement.Vars), len(s.vars))
 	}
 	text := built.Statement.SQL.String()
 	db.texts.Store(s.shape, text)

@@ -25,7 +25,7 @@ func endSpans(t *testing.T, tracer *trace.Tracer, n int) {
 }
 
 func TestManySpansReachTheCollector(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	before := goleak.IgnoreCurrent()
 	var log strings.Builder
 	tracer := start(t, c.Endpoint(), sampler(t, "always_on", 0), &log)
@@ -74,7 +74,7 @@ func TestWhatTheCollectorRefuses(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := startCollector(t)
+			c := tracetest.Collect(t)
 			c.Answer(tc.answer)
 			var log strings.Builder
 			tracer := start(t, c.Endpoint(), sampler(t, "always_on", 0), &log)
@@ -124,7 +124,7 @@ func TestTheCollectorMayComeLater(t *testing.T) {
 // A collector that takes and does not answer holds up nobody, and no shutdown for
 // longer than it is given.
 func TestACollectorThatHangs(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	reached := make(chan struct{}, 1)
 	c.Answer(func(ctx context.Context, _ *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
 		reached <- struct{}{}

@@ -26,20 +26,6 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func startCollector(t *testing.T) *tracetest.Collector {
-	t.Helper()
-	c, err := tracetest.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
 func sampler(t *testing.T, name string, ratio float64) trace.Sampler {
 	t.Helper()
 	s, ok := trace.NewSampler(name, ratio)
@@ -66,7 +52,7 @@ func shutdown(t *testing.T, tracer *trace.Tracer, log *strings.Builder) string {
 }
 
 func TestSpansReachTheCollector(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	var log strings.Builder
 	tracer := start(t, c.Endpoint(), sampler(t, "parentbased_always_on", 0), &log)
 	before := time.Now()
@@ -130,7 +116,7 @@ func TestSpansReachTheCollector(t *testing.T) {
 
 // X-Ray reads the time from the first four bytes.
 func TestATraceThatBeginsHereHasTheTimeInItsID(t *testing.T) {
-	c := startCollector(t)
+	c := tracetest.Collect(t)
 	var log strings.Builder
 	tracer := start(t, c.Endpoint(), sampler(t, "always_on", 0), &log)
 	before := time.Now().Unix()
