@@ -124,16 +124,18 @@ func (r *recorder) run(t *testing.T, settings map[string]string) (map[string]any
 			r.mu.Lock()
 			outputs[name] = nil
 			if text, constant := value.(pulumi.String); constant {
-				// No resource stands behind it that the program would wait for.
 				outputs[name] = string(text)
 			}
 			r.mu.Unlock()
-			pulumi.ToOutput(value).ApplyT(func(known any) any {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				outputs[name] = known
-				return known
-			})
+			// The output itself, for which the program waits at its end, as it would not for a copy by ToOutput.
+			if out, ok := value.(pulumi.Output); ok {
+				out.ApplyT(func(known any) any {
+					r.mu.Lock()
+					defer r.mu.Unlock()
+					outputs[name] = known
+					return known
+				})
+			}
 		}
 		return nil
 	}, pulumi.WithMocks(testProject, cmp.Or(r.stack, testStack), r), func(info *pulumi.RunInfo) { info.DryRun = r.preview })
