@@ -13,16 +13,22 @@ import (
 
 // run has a cluster's PostgreSQL be what the account says of the cluster.
 func (a *Account) run(ctx context.Context, cluster string) error {
-	return a.settle(cluster, func(d Database) error {
-		if err := a.runtime.RunDatabase(ctx, d); err != nil {
-			return fmt.Errorf("run the database of cluster %s: %w", cluster, err)
-		}
-		return nil
-	})
+	return a.settle(cluster, func(d Database) error { return a.runDatabase(ctx, d) })
+}
+
+func (a *Account) runDatabase(ctx context.Context, d Database) error {
+	if err := a.runtime.RunDatabase(ctx, d); err != nil {
+		return fmt.Errorf("run the database of cluster %s: %w", d.Cluster, err)
+	}
+	return nil
 }
 
 func (a *Account) failOver(ctx context.Context, cluster string) error {
 	return a.settle(cluster, func(d Database) error {
+		// While this waited for its turn, the instance that was to take over may have been deleted.
+		if len(d.Writers) == 0 {
+			return a.runDatabase(ctx, d)
+		}
 		if err := a.runtime.FailOver(ctx, d); err != nil {
 			return fmt.Errorf("fail the database of cluster %s over: %w", cluster, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,9 +124,45 @@ func TestEndpointsFollowTheInstances(t *testing.T) {
 	if d := w.told(); len(d.Writers)+len(d.Readers) > 0 || d.Endpoint != own {
 		t.Errorf("without instances the database is told to answer at %v and %v", d.Writers, d.Readers)
 	}
-	want := []string{"restart todo-test", "fail over todo-test", "fail over todo-test", "fail over todo-test"}
+	want := []string{"restart todo-test"}
+	for _, writer := range []made{second, first, third} {
+		want = append(want, "fail over to "+writer.state["endpoint"].(string))
+	}
 	if diff := cmp.Diff(want, w.runtime.done); diff != "" {
 		t.Errorf("what was done (-want +got):\n%s", diff)
+	}
+}
+
+// RDS-27
+func TestTheReaderThatTakesOverIsDeletedToo(t *testing.T) {
+	w := newCloud(t).world()
+	instances := []made{w.made["instance"], w.reader("todo-test-2", 1)}
+	busy, free := make(chan struct{}), make(chan struct{})
+	w.runtime.during = sync.OnceFunc(func() {
+		close(busy)
+		<-free
+	})
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, refused := w.update(w.made["cluster"], w.props["cluster"].with(props{"backupRetentionPeriod": 2})); refused != nil {
+			t.Error(refused.text)
+		}
+	})
+	<-busy
+	for _, gone := range instances {
+		all.Go(func() {
+			if refused := w.remove(gone); refused != nil {
+				t.Error(refused.text)
+			}
+		})
+	}
+	for w.account.Clusters()[0].Writer != "" {
+		<-time.After(time.Millisecond)
+	}
+	close(free)
+	all.Wait()
+	if d := w.told(); len(d.Writers)+len(d.Readers) > 0 {
+		t.Errorf("without instances the database is told to answer at %v and %v", d.Writers, d.Readers)
 	}
 }
 

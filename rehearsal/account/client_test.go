@@ -212,10 +212,11 @@ type runtime struct {
 	run      []account.Database // what databases were told to be, in turn
 	done     []string           // what else was done to databases, in turn
 	events   []string
-	during   func() // a change of a password
+	during   func() // a change of a password or of a database
 }
 
 func (r *runtime) RunDatabase(_ context.Context, d account.Database) error {
+	r.during()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.run = append(r.run, d)
@@ -225,7 +226,7 @@ func (r *runtime) RestartDatabase(_ context.Context, cluster string) error {
 	return r.note("restart " + cluster)
 }
 func (r *runtime) FailOver(ctx context.Context, d account.Database) error {
-	return errors.Join(r.note("fail over "+d.Cluster), r.RunDatabase(ctx, d))
+	return errors.Join(r.note("fail over to "+d.Writers[1]), r.RunDatabase(ctx, d))
 }
 func (r *runtime) SetPassword(_ context.Context, cluster, password string) error {
 	r.during()

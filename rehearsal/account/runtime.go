@@ -12,7 +12,7 @@ type Runtime interface {
 	RunDatabase(context.Context, Database) error
 	// RestartDatabase restarts a cluster's PostgreSQL, which cuts all connections.
 	RestartDatabase(ctx context.Context, cluster string) error
-	// FailOver does the same and moves the endpoints to where the description has them.
+	// FailOver does the same and moves the endpoints to where the description has them, a writer among them.
 	FailOver(context.Context, Database) error
 	// SetPassword gives a cluster's master user another password; open connections stay.
 	SetPassword(ctx context.Context, cluster, password string) error
