@@ -16,34 +16,63 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// readBody reads a body that is one JSON object of one of the media types into a
-// struct. It is stricter than encoding/json, which takes names in any case, the last
-// of two equal names, null for anything, any name that is unknown, and replaces what
-// is not Unicode: a client that sends such a thing means something else than we would
-// store. Every field of the struct must be given but those with omitempty.
-func readBody(c *fiber.Ctx, medias []string, into reflect.Value) error {
+// shape is that of the one JSON object of a body: the struct that it becomes. It is
+// stricter than encoding/json, which takes names in any case, the last of two equal
+// names, null for anything, any name that is unknown, and replaces what is not Unicode:
+// a client that sends such a thing means something else than we would store. Every
+// field of the struct must be given but those with omitempty.
+type shape struct{ fields []shapeField }
+
+type shapeField struct {
+	name     string
+	optional bool
+}
+
+func shapeOf(t reflect.Type) (s shape) {
+	for i := range t.NumField() {
+		name, optional := jsonName(t.Field(i))
+		s.fields = append(s.fields, shapeField{name, optional})
+	}
+	return s
+}
+
+// readBody reads a body of one of the media types into the struct.
+func readBody(c *fiber.Ctx, medias []string, s shape, into reflect.Value) error {
 	body := c.BodyRaw() // Body would unpack what is compressed, without a limit
-	media, parameters, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
+	if err := checkMedia(c, medias); err != nil {
+		return err
+	}
+	return s.decode(body, into)
+}
+
+func checkMedia(c *fiber.Ctx, medias []string) error {
+	if c.Get(fiber.HeaderContentEncoding) != "" {
+		return newProblem(http.StatusUnsupportedMediaType, "the body must not be compressed")
+	}
+	given := c.Get(fiber.HeaderContentType)
+	if slices.Contains(medias, given) { // as nearly everybody writes it
+		return nil
+	}
+	media, parameters, err := mime.ParseMediaType(given)
 	switch {
 	case err != nil || !slices.Contains(medias, media):
 		return newProblem(http.StatusUnsupportedMediaType, "the header Content-Type must be "+strings.Join(medias, " or "))
 	case parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8"):
 		return newProblem(http.StatusUnsupportedMediaType, "the body must be UTF-8")
-	case c.Get(fiber.HeaderContentEncoding) != "":
-		return newProblem(http.StatusUnsupportedMediaType, "the body must not be compressed")
 	}
-	return decodeObject(body, into)
+	return nil
 }
 
-func decodeObject(body []byte, into reflect.Value) error {
+func (s shape) decode(body []byte, into reflect.Value) error {
 	if !utf8.Valid(body) {
 		return malformed("must be valid UTF-8")
 	}
-	members, err := split(body)
+	var usual [4]member
+	members, err := split(body, usual[:0])
 	if err != nil {
 		return err
 	}
-	return assign(members, into)
+	return s.assign(members, into)
 }
 
 func malformed(rule string) *problem {
@@ -54,47 +83,46 @@ func malformed(rule string) *problem {
 
 // member is one of an object, as it is written.
 type member struct {
-	name  string
+	name  []byte // but for its escapes
 	value []byte
 }
 
-// split gives the members of the one object in body, in their order. It looks for where
-// they end and leaves it to encoding/json what is between, whose own way through an
-// object takes several times as long.
-func split(body []byte) (members []member, err error) {
-	notJSON := malformed("must be one JSON object")
+// split appends the members of the one object in body, in their order. It looks for
+// where they end and leaves it to encoding/json what is between, unless that is plain:
+// its own way through an object takes several times as long.
+func split(body []byte, members []member) ([]member, error) {
 	rest, ok := after(body, '{')
 	if !ok {
-		return nil, notJSON
+		return nil, notOneObject()
 	}
 	if end, empty := after(rest, '}'); empty {
 		return nil, nothingIn(end)
 	}
-	members = make([]member, 0, 4)
 	for {
 		var name, value []byte
 		if name, rest, ok = cutValue(rest); !ok || name[0] != '"' {
-			return nil, notJSON
+			return nil, notOneObject()
 		}
 		if rest, ok = after(rest, ':'); !ok {
-			return nil, notJSON
+			return nil, notOneObject()
 		}
 		if value, rest, ok = cutValue(rest); !ok {
-			return nil, notJSON
+			return nil, notOneObject()
 		}
-		text, ok := stringOf(name)
-		if !ok || !json.Valid(value) {
-			return nil, notJSON
+		if name, ok = unescape(name); !ok || !valid(value) {
+			return nil, notOneObject()
 		}
-		members = append(members, member{text, value})
+		members = append(members, member{name, value})
 		if end, last := after(rest, '}'); last {
 			return members, nothingIn(end)
 		}
 		if rest, ok = after(rest, ','); !ok {
-			return nil, notJSON
+			return nil, notOneObject()
 		}
 	}
 }
+
+func notOneObject() error { return malformed("must be one JSON object") }
 
 func nothingIn(rest []byte) error {
 	if len(trimSpace(rest)) > 0 {
@@ -147,16 +175,39 @@ func cutValue(text []byte) (value, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// stringOf reads a JSON string.
-func stringOf(value []byte) (text string, ok bool) {
-	if len(value) < 2 || value[0] != '"' || !json.Valid(value) {
-		return "", false
+// valid is json.Valid.
+func valid(value []byte) bool {
+	switch string(value) {
+	case "true", "false":
+		return true
 	}
-	inside := value[1 : len(value)-1]
-	if bytes.IndexByte(inside, '\\') < 0 {
-		return string(inside), true
+	return plain(value) || json.Valid(value)
+}
+
+// plain says whether a text is a JSON string without escapes.
+func plain(value []byte) bool {
+	last := len(value) - 1
+	if last < 1 || value[0] != '"' || value[last] != '"' {
+		return false
 	}
-	return text, json.Unmarshal(value, &text) == nil
+	for _, c := range value[1:last] {
+		if c < ' ' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// unescape is what a JSON string says.
+func unescape(value []byte) (text []byte, ok bool) {
+	if plain(value) {
+		return value[1 : len(value)-1], true
+	}
+	var unescaped string
+	if len(value) == 0 || value[0] != '"' || json.Unmarshal(value, &unescaped) != nil {
+		return nil, false
+	}
+	return []byte(unescaped), true
 }
 
 // An answer does not grow with what is wrong in a request.
@@ -166,46 +217,52 @@ const (
 )
 
 // assign sets the fields of the struct, or lists what is wrong.
-func assign(members []member, into reflect.Value) error {
-	invalid := &task.InvalidError{}
+func (s shape) assign(members []member, into reflect.Value) error {
+	var problems []task.Problem
 	report := func(field, rule string) {
-		if len(invalid.Problems) == maxProblems {
+		if len(problems) == maxProblems {
 			return
 		}
 		if len(field) > maxFieldName {
 			field = strings.ToValidUTF8(field[:maxFieldName], "") + "…"
 		}
-		invalid.Problems = append(invalid.Problems, task.Problem{Field: field, Rule: rule})
+		problems = append(problems, task.Problem{Field: field, Rule: rule})
 	}
-	given := map[string][]byte{}
+	var usual [4][]byte
+	given := append(usual[:0], make([][]byte, len(s.fields))...)
+	var unknown map[string]bool
 	for _, m := range members {
-		if _, twice := given[m.name]; twice {
-			report(m.name, "must be given once")
+		i := slices.IndexFunc(s.fields, func(f shapeField) bool { return f.name == string(m.name) })
+		if i < 0 && unknown == nil {
+			unknown = map[string]bool{}
 		}
-		given[m.name] = m.value
+		if i < 0 && unknown[string(m.name)] || i >= 0 && given[i] != nil {
+			report(string(m.name), "must be given once")
+		}
+		if i < 0 {
+			unknown[string(m.name)] = true
+		} else {
+			given[i] = m.value
+		}
 	}
-	for i := range into.NumField() {
-		name, optional := jsonName(into.Type().Field(i))
-		value, ok := given[name]
-		delete(given, name)
-		if !ok {
-			if !optional {
-				report(name, "is required")
+	for i, f := range s.fields {
+		switch value := given[i]; {
+		case value == nil && !f.optional:
+			report(f.name, "is required")
+		case value != nil:
+			if rule := decode(value, into.Field(i)); rule != "" {
+				report(f.name, rule)
 			}
-			continue
-		}
-		if rule := decode(value, into.Field(i)); rule != "" {
-			report(name, rule)
 		}
 	}
 	for _, m := range members {
-		if _, unknown := given[m.name]; unknown {
-			report(m.name, "is not a known field")
-			delete(given, m.name)
+		if unknown[string(m.name)] {
+			report(string(m.name), "is not a known field")
+			delete(unknown, string(m.name))
 		}
 	}
-	if len(invalid.Problems) > 0 {
-		return invalid
+	if len(problems) > 0 {
+		return &task.InvalidError{Problems: problems}
 	}
 	return nil
 }
@@ -228,14 +285,14 @@ func decode(value []byte, into reflect.Value) (rule string) {
 	}
 	switch into.Kind() {
 	case reflect.String:
-		text, ok := stringOf(value)
+		text, ok := unescape(value)
 		if !ok {
 			return "must be a string"
 		}
 		if halfSurrogate(value) { // encoding/json makes U+FFFD of it
 			return "must be valid Unicode"
 		}
-		into.SetString(text)
+		into.SetString(string(text))
 	case reflect.Bool:
 		if truth := string(value); truth != "true" && truth != "false" {
 			return "must be true or false"

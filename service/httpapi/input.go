@@ -36,7 +36,9 @@ const (
 // input is what the fields of an operation's input say.
 type input struct {
 	parameters []field
-	body       field // its index is -1 without one
+	body       field    // its index is -1 without one
+	medias     []string // that the body may have
+	shape      shape    // of it
 }
 
 // field is one field of an input.
@@ -54,6 +56,7 @@ func inputOf(t reflect.Type) input {
 		f := t.Field(i)
 		if media, ok := f.Tag.Lookup(inBody); ok {
 			in.body = field{i, inBody, media, f.Tag}
+			in.medias, in.shape = strings.Split(media, ","), shapeOf(f.Type)
 			continue
 		}
 		for _, where := range []string{inPath, inQuery, inHeader} {
@@ -91,14 +94,14 @@ func (in input) read(c *fiber.Ctx, into reflect.Value) error {
 	if in.body.index < 0 {
 		return nil
 	}
-	return readBody(c, strings.Split(in.body.name, ","), into.Field(in.body.index))
+	return readBody(c, in.medias, in.shape, into.Field(in.body.index))
 }
 
 func (f field) values(c *fiber.Ctx) []string {
 	var found [][]byte
 	switch f.in {
 	case inPath:
-		return []string{c.Params(f.name)}
+		found = [][]byte{[]byte(c.Params(f.name))}
 	case inQuery:
 		found = c.Context().QueryArgs().PeekMulti(f.name)
 	case inHeader:

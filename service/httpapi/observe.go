@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/todo/service/trace"
@@ -30,9 +31,7 @@ const alivePath = "/"
 func (s *Server) observe(c *fiber.Ctx) error {
 	start := time.Now()
 	s.prepare(c)
-	ctx, cancel := context.WithTimeout(s.requests, requestTimeout)
-	defer cancel()
-	ctx = traceOf(ctx, c)
+	ctx := traceOf(s.deadlines.next(start), c)
 	var span *trace.Span
 	if c.Path() != alivePath {
 		ctx, span = s.cfg.Tracer.Start(ctx)
@@ -79,15 +78,16 @@ func traceOf(ctx context.Context, c *fiber.Ctx) context.Context {
 // that leads nowhere, in which a client may have written anything.
 // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server
 func endSpan(span *trace.Span, c *fiber.Ctx, route string) {
-	name, status := c.Method(), c.Response().StatusCode()
+	// The span outlives the request, whose memory Fiber's strings are.
+	name, hostname, status := strings.Clone(c.Method()), strings.Clone(c.Hostname()), c.Response().StatusCode()
 	attributes := []trace.Attribute{
 		trace.String("http.request.method", name),
 		trace.Int("http.response.status_code", status),
-		trace.String("url.scheme", c.Protocol()),
+		trace.String("url.scheme", strings.Clone(c.Protocol())),
 	}
-	host, port, err := net.SplitHostPort(c.Hostname())
+	host, port, err := net.SplitHostPort(hostname)
 	if err != nil {
-		host = c.Hostname()
+		host = hostname
 	}
 	attributes = append(attributes, trace.String("server.address", host))
 	if n, err := strconv.Atoi(port); err == nil {
@@ -95,7 +95,7 @@ func endSpan(span *trace.Span, c *fiber.Ctx, route string) {
 	}
 	if route != noRoute {
 		name += " " + route
-		attributes = append(attributes, trace.String("http.route", route), trace.String("url.path", c.Path()))
+		attributes = append(attributes, trace.String("http.route", route), trace.String("url.path", strings.Clone(c.Path())))
 	}
 	if status >= http.StatusInternalServerError {
 		span.Fail(strconv.Itoa(status))

@@ -110,7 +110,7 @@ func (s *Server) route(operations []operation) {
 // acceptsJSON says whether the client reads our answers or at least our problems.
 func acceptsJSON(c *fiber.Ctx) bool {
 	lines := c.Request().Header.PeekAll(fiber.HeaderAccept)
-	if len(lines) == 0 {
+	if len(lines) == 0 || len(lines) == 1 && string(lines[0]) == "*/*" {
 		return true
 	}
 	accept := ""

@@ -94,17 +94,16 @@ type Server struct {
 
 	connections connections
 
-	// requests ends those under way; see Shutdown.
-	requests       context.Context
-	cancelRequests context.CancelFunc
-	leaving        atomic.Bool // each answer is the last of its connection
+	deadlines      deadlines
+	cancelRequests context.CancelFunc // ends those under way; see Shutdown
+	leaving        atomic.Bool        // each answer is the last of its connection
 }
 
 // New makes a server that is not listening yet.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, fixed: fixedHeaders(cfg.Settings)}
 	s.connections.open = map[*conn]struct{}{}
-	s.requests, s.cancelRequests = context.WithCancel(context.Background())
+	s.deadlines.parent, s.cancelRequests = context.WithCancel(context.Background())
 	if rate := cfg.Settings.RateLimit; rate > 0 {
 		s.limiter = ratelimit.New(rate, rate*burstSeconds, rememberedClients)
 		s.ratePolicy = fmt.Appendf(nil, `"default";q=%d;w=%d`, rate*burstSeconds, burstSeconds)
@@ -114,7 +113,6 @@ func New(cfg Config) *Server {
 		CaseSensitive:                true,
 		DisableStartupMessage:        true,
 		DisablePreParseMultipartForm: true, // is a body of another media type, like any
-		Immutable:                    true, // fasthttp reuses the memory of a request's strings
 		BodyLimit:                    cfg.Settings.BodyLimit,
 		ReadBufferSize:               maxHeader,
 		WriteBufferSize:              maxWrite,

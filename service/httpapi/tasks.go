@@ -108,7 +108,10 @@ type newTask struct {
 }
 
 func (s *Server) createTask(c *fiber.Ctx, in createInput) (taskJSON, error) {
-	once := task.Once{Key: string(in.Key), Fingerprint: sha256.Sum256(c.BodyRaw())}
+	var once task.Once
+	if in.Key != "" {
+		once = task.Once{Key: string(in.Key), Fingerprint: sha256.Sum256(c.BodyRaw())}
+	}
 	made, err := s.cfg.Tasks.Create(c.UserContext(), task.Draft(in.Body), once)
 	if err != nil {
 		return taskJSON{}, err

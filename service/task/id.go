@@ -43,15 +43,21 @@ func NewID(now time.Time) ID {
 // Any UUID is accepted, whatever its version. The error is an [*InvalidError].
 func ParseID(s string) (ID, error) {
 	var id ID
-	malformed := Invalid("id", "must be a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057")
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return ID{}, malformed
+		return ID{}, malformedID()
 	}
-	digits := s[:8] + s[9:13] + s[14:18] + s[19:23] + s[24:]
-	if _, err := hex.Decode(id[:], []byte(digits)); err != nil {
-		return ID{}, malformed
+	digits := append(make([]byte, 0, 2*len(id)), s[:8]...)
+	for _, part := range []string{s[9:13], s[14:18], s[19:23], s[24:]} {
+		digits = append(digits, part...)
+	}
+	if _, err := hex.Decode(id[:], digits); err != nil {
+		return ID{}, malformedID()
 	}
 	return id, nil
+}
+
+func malformedID() error {
+	return Invalid("id", "must be a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057")
 }
 
 // String is the canonical form in lower case.

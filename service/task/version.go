@@ -23,8 +23,9 @@ const contentSize = 16
 
 // Version of the task as it is now.
 func (t Task) Version() Version {
-	sum := md5.Sum([]byte(strconv.FormatBool(t.Completed) + t.Title))
-	return Version{UpdatedAt: t.UpdatedAt, Content: hex.EncodeToString(sum[:])[:contentSize]}
+	text := append(strconv.AppendBool(make([]byte, 0, 64), t.Completed), t.Title...)
+	sum := md5.Sum(text)
+	return Version{UpdatedAt: t.UpdatedAt, Content: hex.EncodeToString(sum[:contentSize/2])}
 }
 
 // String is the text that [ParseVersion] reads.
