@@ -30,6 +30,7 @@ type Kind[Key comparable, In, Out any] struct {
 	queue   *Queue
 	waiting []*request[Key, In, Out] // in the order of their arrival, but for those that were not answered together
 	under   map[Key]bool             // way, if exclusive
+	taken   map[Key]bool             // what take has taken; empty between
 }
 
 // request is one that has to wait.
@@ -58,7 +59,7 @@ type batch[Key comparable, In, Out any] struct {
 
 // NewKind adds a kind of work to the queue.
 func NewKind[Key comparable, In, Out any](q *Queue, o Options[Key, In, Out]) *Kind[Key, In, Out] {
-	k := &Kind[Key, In, Out]{Options: o, queue: q, under: map[Key]bool{}}
+	k := &Kind[Key, In, Out]{Options: o, queue: q, under: map[Key]bool{}, taken: map[Key]bool{}}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.kinds = append(q.kinds, k)
@@ -134,19 +135,21 @@ func (k *Kind[Key, In, Out]) first() (arrived uint64, ok bool) {
 }
 
 func (k *Kind[Key, In, Out]) take(l *lane) (do func()) {
-	b := &batch[Key, In, Out]{}
-	taken := map[Key]bool{}
-	most := k.Most
-	left := k.waiting[:0]
+	likely := len(k.waiting)
+	b := &batch[Key, In, Out]{
+		requests: make([]*request[Key, In, Out], 0, likely), keys: make([]Key, 0, min(likely, k.Most)), ins: make([]In, 0, min(likely, k.Most)),
+	}
+	defer clear(k.taken)
+	most, left := k.Most, k.waiting[:0]
 	for _, r := range k.waiting {
 		switch {
 		case k.under[r.key],
-			taken[r.key] && (k.Exclusive || k.queue.Alone),
-			!taken[r.key] && (len(b.keys) == most || r.alone && len(b.keys) > 0):
+			k.taken[r.key] && (k.Exclusive || k.queue.Alone),
+			!k.taken[r.key] && (len(b.keys) == most || r.alone && len(b.keys) > 0):
 			left = append(left, r)
 			continue
-		case !taken[r.key]:
-			taken[r.key] = true
+		case !k.taken[r.key]:
+			k.taken[r.key] = true
 			b.keys, b.ins = append(b.keys, r.key), append(b.ins, r.in)
 		}
 		if r.alone || k.queue.Alone {

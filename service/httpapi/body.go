@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -141,7 +140,14 @@ func after(text []byte, c byte) (rest []byte, ok bool) {
 }
 
 // trimSpace drops what RFC 8259 has for white space, which is less than Unicode's.
-func trimSpace(text []byte) []byte { return bytes.TrimLeft(text, " \t\r\n") }
+func trimSpace(text []byte) []byte {
+	for i, c := range text {
+		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			return text[i:]
+		}
+	}
+	return nil
+}
 
 // cutValue cuts the value that comes next off. If it is no JSON, its end may be anywhere.
 func cutValue(text []byte) (value, rest []byte, ok bool) {

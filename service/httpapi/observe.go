@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -106,11 +108,19 @@ func endSpan(span *trace.Span, c *fiber.Ctx, route string) {
 func (s *Server) prepare(c *fiber.Ctx) {
 	id := c.Get(headerRequestID)
 	if !sane(id) {
-		id = rand.Text()
+		id = newRequestID()
 	}
 	c.Set(headerRequestID, id)
 	s.setHeaders(c)
 	c.Set(fiber.HeaderCacheControl, "no-store")
+}
+
+// newRequestID need not be hard to guess: it opens nothing.
+func newRequestID() string {
+	var random [16]byte
+	binary.NativeEndian.PutUint64(random[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(random[8:], rand.Uint64())
+	return hex.EncodeToString(random[:])
 }
 
 // sane keeps a client from writing into our log whatever it likes.
