@@ -82,11 +82,13 @@ func serves[In, Out any](o operation, handler func(*Server, *fiber.Ctx, In) (Out
 	return o
 }
 
+var asFiber = strings.NewReplacer("{", ":", "}", "")
+
 // route adds the operations, HEAD beside each GET, and OPTIONS for each path.
 func (s *Server) route(operations []operation) {
 	allowed := map[string][]string{}
 	for _, o := range operations {
-		path := strings.NewReplacer("{", ":", "}", "").Replace(o.path) // as Fiber writes it
+		path := asFiber.Replace(o.path)
 		handle := func(c *fiber.Ctx) error { return o.handle(s, c) }
 		if o.method == http.MethodGet {
 			s.app.Head(path, handle)

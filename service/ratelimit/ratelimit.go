@@ -21,7 +21,7 @@ type Limiter struct {
 	depth    time.Duration // earns the whole burst
 	epoch    time.Time
 	seed     maphash.Seed
-	sets     []set
+	sets     func() []set
 }
 
 // An address is looked for in the one set that its hash names. When all slots of a set
@@ -53,19 +53,22 @@ type Verdict struct {
 // tells about that many addresses apart, at 16 bytes for each.
 func New(rate, burst, addresses int) *Limiter {
 	interval := time.Second / time.Duration(rate)
+	sets := max(1, addresses/ways)
 	return &Limiter{
 		interval: interval,
 		depth:    interval * time.Duration(burst),
 		epoch:    time.Now(),
 		seed:     maphash.MakeSeed(), // nobody can choose addresses that meet in one set
-		sets:     make([]set, max(1, addresses/ways)),
+		// Made for the first request, so that the start of the program has no garbage to collect.
+		sets: sync.OnceValue(func() []set { return make([]set, sets) }),
 	}
 }
 
 // Take counts a request of the client at that time, unless it refuses it.
 func (l *Limiter) Take(client netip.Addr, at time.Time) Verdict {
 	key, now := keyOf(client), at.Sub(l.epoch)
-	s := &l.sets[maphash.Comparable(l.seed, key)%uint64(len(l.sets))]
+	sets := l.sets()
+	s := &sets[maphash.Comparable(l.seed, key)%uint64(len(sets))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	bucket := s.find(key)
