@@ -18,6 +18,9 @@ import (
 // the DSN holds the password.
 func connected[Conn any](ctx context.Context, logins Logins, connect func(context.Context) (Conn, error)) (Conn, error) {
 	conn, err := connect(ctx)
+	if err == nil {
+		return conn, nil
+	}
 	if failed := new(pgconn.ConnectError); logins != nil && loginRefused(err) && errors.As(err, &failed) {
 		logins.Reject(credentials.Secret(failed.Config.Password))
 		conn, err = connect(ctx)

@@ -16,10 +16,11 @@ import (
 // translate turns what the database said about an operation into the domain's
 // errors; what it does not know stays as it is, with the operation before it.
 func translate(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var unavailable *task.UnavailableError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &unavailable),
 		errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrChanged), errors.Is(err, task.ErrOtherRequest):
 		return fmt.Errorf("%s: %w", what, err)

@@ -52,14 +52,6 @@ func (u *uuid) ScanUUID(v pgtype.UUID) error {
 // UUIDValue implements [pgtype.UUIDValuer].
 func (u uuid) UUIDValue() (pgtype.UUID, error) { return pgtype.UUID{Bytes: u, Valid: true}, nil }
 
-// scanTask reads the [columns].
-func scanTask(rows pgx.CollectableRow) (task.Task, error) {
-	var t task.Task
-	err := rows.Scan((*uuid)(&t.ID), &t.Title, &t.Completed, &t.CreatedAt, &t.UpdatedAt)
-	t.CreatedAt, t.UpdatedAt = t.CreatedAt.UTC(), t.UpdatedAt.UTC()
-	return t, err
-}
-
 // statement is what GORM builds, once: its text is kept, since building it again takes
 // longer than all else that is done here with a statement of one row.
 type statement struct {
@@ -92,13 +84,19 @@ func (db *DB) text(s statement) (string, error) {
 	return text, nil
 }
 
-// tasks runs a statement that gives tasks, in the order of its rows and never nil. GORM
-// builds it and pgx runs it: scanning through database/sql takes longer than the
-// database does.
-func (db *DB) tasks(ctx context.Context, s statement) ([]task.Task, error) {
-	found := []task.Task{}
+// tasks runs a statement that gives tasks, likely so many: all [columns] of each, in the
+// order of its rows and never nil. GORM builds it and pgx runs it: scanning through
+// database/sql takes longer than the database does.
+func (db *DB) tasks(ctx context.Context, likely int, s statement) ([]task.Task, error) {
+	found := make([]task.Task, 0, likely)
+	var t task.Task // each of them in turn
+	fields := []any{(*uuid)(&t.ID), &t.Title, &t.Completed, &t.CreatedAt, &t.UpdatedAt}
 	_, err := db.run(ctx, s, func(rows pgx.Rows) (err error) {
-		found, err = pgx.AppendRows(found[:0], rows, scanTask)
+		found, err = pgx.AppendRows(found[:0], rows, func(row pgx.CollectableRow) (task.Task, error) {
+			err := row.Scan(fields...)
+			t.CreatedAt, t.UpdatedAt = t.CreatedAt.UTC(), t.UpdatedAt.UTC()
+			return t, err
+		})
 		return err
 	})
 	return found, err

@@ -61,7 +61,10 @@ func (t *Tasks) Get(ctx context.Context, id task.ID) (task.Task, error) {
 	if err == nil {
 		err = found.err
 	}
-	return found.task, translate(ctx, "get task "+id.String(), err)
+	if err != nil {
+		err = translate(ctx, "get task "+id.String(), err)
+	}
+	return found.task, err
 }
 
 // Update writes what the patch has. With versions other than nil it does so only if
@@ -75,7 +78,10 @@ func (t *Tasks) Update(ctx context.Context, id task.ID, p task.Patch, versions [
 		return t.unchanged(ctx, id, versions)
 	}
 	updated, err := do(ctx, t.db, t.updates, change{id, p, versions})
-	return updated, translate(ctx, "update task "+id.String(), err)
+	if err != nil {
+		err = translate(ctx, "update task "+id.String(), err)
+	}
+	return updated, err
 }
 
 // unchanged is what an update without changes gives.
@@ -113,7 +119,7 @@ func (db *DB) list(ctx context.Context, f task.Filter) ([]task.Task, error) {
 	if f.Completed != nil {
 		vars = append(vars, *f.Completed)
 	}
-	return db.tasks(ctx, statement{listShape{f.After != nil, f.Completed != nil}, func(tx *gorm.DB) *gorm.DB {
+	return db.tasks(ctx, f.Limit, statement{listShape{f.After != nil, f.Completed != nil}, func(tx *gorm.DB) *gorm.DB {
 		if f.After != nil {
 			tx = tx.Where(clause.Lt{Column: columns[0], Value: uuid(*f.After)})
 		}
@@ -131,7 +137,7 @@ type lookup struct {
 }
 
 func (db *DB) get(ctx context.Context, id task.ID) (lookup, error) {
-	found, err := db.tasks(ctx, statement{"get", func(tx *gorm.DB) *gorm.DB { return tx.Take(&row{ID: uuid(id)}) }, []any{uuid(id), 1}})
+	found, err := db.tasks(ctx, 1, statement{"get", func(tx *gorm.DB) *gorm.DB { return tx.Take(&row{ID: uuid(id)}) }, []any{uuid(id), 1}})
 	if err != nil {
 		return lookup{}, err
 	}
@@ -175,7 +181,7 @@ func (db *DB) update(ctx context.Context, c change) (task.Task, error) {
 	now := task.Instant(time.Now())
 	set[columnUpdatedAt] = gorm.Expr(nextUpdate, now)
 	shape := updateShape{c.patch.Title != nil, c.patch.Completed != nil, guardShapeOf(c.versions)}
-	updated, err := db.tasks(ctx, statement{shape, func(tx *gorm.DB) *gorm.DB {
+	updated, err := db.tasks(ctx, 1, statement{shape, func(tx *gorm.DB) *gorm.DB {
 		return only(c.versions, tx.Model(&row{ID: uuid(c.id)}).Clauses(clause.Returning{Columns: columns})).Updates(set)
 	}, append(guardVars(append(vars, now), c.versions), uuid(c.id))})
 	if err == nil && len(updated) == 0 {

@@ -60,7 +60,7 @@ func listKeyOf(f task.Filter) listKey {
 
 func (db *DB) getAll(ctx context.Context, ids []task.ID) (map[task.ID]lookup, error) {
 	wanted := uuids(ids, func(id task.ID) task.ID { return id })
-	found, err := db.tasks(ctx, statement{"get all", func(tx *gorm.DB) *gorm.DB {
+	found, err := db.tasks(ctx, len(ids), statement{"get all", func(tx *gorm.DB) *gorm.DB {
 		return tx.Where(clause.Expr{SQL: "id = ANY(?)", Vars: []any{&wanted}}).Find(&[]row{})
 	}, []any{&wanted}})
 	if err != nil {
@@ -130,7 +130,7 @@ func (db *DB) updateAll(ctx context.Context, changes []change) (map[task.ID]task
 	for _, c := range changes {
 		w.add(c.id, c.patch, c.versions)
 	}
-	updated, err := db.tasks(ctx, raw(updateHeld, append(w.parameters(), task.Instant(time.Now()))...))
+	updated, err := db.tasks(ctx, len(changes), raw(updateHeld, append(w.parameters(), task.Instant(time.Now()))...))
 	if err != nil {
 		return nil, shared(err)
 	}
@@ -150,7 +150,7 @@ func (db *DB) deleteAll(ctx context.Context, removals []removal) (map[task.ID]st
 	for _, r := range removals {
 		w.add(r.id, task.Patch{}, r.versions)
 	}
-	deleted, err := db.tasks(ctx, raw(deleteHeld, w.parameters()...))
+	deleted, err := db.tasks(ctx, len(removals), raw(deleteHeld, w.parameters()...))
 	if err != nil {
 		return nil, shared(err)
 	}
