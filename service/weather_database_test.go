@@ -13,7 +13,7 @@ import (
 )
 
 // backTime is within what everybody is served again, once the database is back.
-const backTime = 5 * time.Second
+const backTime = 2 * time.Second
 
 // startDatabase gives a server of its own to a test that harms it.
 func startDatabase(t *testing.T, settings map[string]string) *postgrestest.Server {
