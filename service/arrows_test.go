@@ -31,7 +31,7 @@ func TestArrows(t *testing.T) {
 		{"check", []string{module, "github.com", "gorm.io"}},
 		{"", []string{
 			module + "check", "github.com/getkin", module + "postgres/postgrestest", "github.com/fergusstrange",
-			module + "trace/tracetest", module + "emf/emftest", "go.opentelemetry.io", "google.golang.org",
+			"github.com/aws/aws-sdk-go-v2/feature", module + "trace/tracetest", module + "emf/emftest", "go.opentelemetry.io", "google.golang.org",
 		}},
 	} {
 		deps := dependencies(t, tc.of)

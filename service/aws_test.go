@@ -42,18 +42,21 @@ type cloud struct {
 
 func startCloud(t *testing.T) *cloud {
 	t.Helper()
+	c := cloudWith(t, postgrestest.Options{User: "todo", Password: "one", Database: "todo"})
+	c.secret = map[string]any{"username": "todo", "password": "one"} // as RDS manages it
+	return c
+}
+
+// cloudWith has its database started so, with TLS and with nothing in the secret.
+func cloudWith(t *testing.T, o postgrestest.Options) *cloud {
+	t.Helper()
 	c := &cloud{}
 	dir := t.TempDir()
-	var cert, key string
-	c.caFile, cert, key = certificates(t, dir, databaseHost)
 	var err error
-	c.database, err = postgrestest.Start(t.Context(), postgrestest.Options{
-		User: "todo", Password: "one", Database: "todo", CertFile: cert, KeyFile: key,
-	})
-	if err != nil {
+	c.caFile, o.CertFile, o.KeyFile = certificates(t, dir, databaseHost)
+	if c.database, err = postgrestest.Start(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	c.secret = map[string]any{"username": "todo", "password": "one"} // as RDS manages it
 	c.secrets = httptest.NewServer(c)
 	t.Cleanup(func() {
 		c.secrets.Close()

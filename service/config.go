@@ -28,6 +28,8 @@ const (
 	envDatabaseName     = "DATABASE_NAME"
 	envDatabaseHostAddr = "DATABASE_HOSTADDR"
 	envDatabaseMaxConns = "DATABASE_MAX_CONNS"
+	envDatabaseUser     = "DATABASE_USER"
+	envAdminSecret      = "DATABASE_ADMIN_SECRET"
 	envSecretName       = "AWS_SECRET_NAME"
 	envRegion           = "AWS_REGION"
 	envAPIKeysSecret    = "API_KEYS_SECRET"
@@ -56,13 +58,14 @@ const (
 	noOrigins      = "none"
 )
 
-// config is the environment, read once. Either database.URL or secretName is set.
+// config is the environment, read once. One of database.URL, secretName and user is set.
 type config struct {
 	listenHost string // the address to listen on; empty for all, as a container has to
 	port       uint16
 	logLevel   slog.Level
 	database   postgres.Config // without Logins
 	secretName string          // name or ARN in Secrets Manager
+	user       string          // of the database, who logs in by IAM
 	region     string
 	tracing    *trace.Config // nil when off
 	metrics    *emf.Config   // nil when off; without Gauges and Out
@@ -85,8 +88,10 @@ func readConfig(getenv func(string) string) (config, error) {
 			Name:     getenv(envDatabaseName),
 			HostAddr: r.hostAddr(),
 			MaxConns: r.maxConns(),
+			Admin:    r.admin(),
 		},
 		secretName: getenv(envSecretName),
+		user:       getenv(envDatabaseUser),
 		region:     getenv(envRegion),
 		tracing:    r.tracing(),
 		metrics:    r.metrics(),
@@ -113,27 +118,51 @@ func (r *reader) report(name, rule string) {
 	r.problems = append(r.problems, fmt.Errorf("%s=%q %s", name, r.getenv(name), rule))
 }
 
-// checkSource has the database named in exactly one of the two ways.
+// reportSecret is report without the value.
+func (r *reader) reportSecret(name string, rule error) {
+	r.problems = append(r.problems, fmt.Errorf("%s=%v %w", name, credentials.Secret(r.getenv(name)), rule))
+}
+
+// checkSource has the database named in exactly one of the three ways.
 func (r *reader) checkSource(cfg config) {
-	if cfg.database.URL != "" {
+	switch {
+	case cfg.database.URL != "":
 		if err := postgres.CheckURL(cfg.database.URL); err != nil {
-			r.problems = append(r.problems, fmt.Errorf("%s=%v %w", envDatabaseURL, cfg.database.URL, err))
+			r.reportSecret(envDatabaseURL, err)
 		}
-		for _, name := range []string{envSecretName, envDatabaseHost, envDatabasePort, envDatabaseName, envDatabaseHostAddr} {
-			if r.getenv(name) != "" {
-				r.report(name, "must not be set beside "+envDatabaseURL)
-			}
-		}
+		r.exclude(envDatabaseURL, envSecretName, envDatabaseUser, envDatabaseHost, envDatabasePort, envDatabaseName, envDatabaseHostAddr)
 		if cfg.apiKeys != "" && cfg.region == "" {
 			r.report(envRegion, "must name the region of the secret in "+envAPIKeysSecret)
 		}
-		return
+	case cfg.user != "":
+		r.exclude(envDatabaseUser, envSecretName)
+		for _, name := range []string{envDatabaseHost, envDatabaseName, envRegion} {
+			if r.getenv(name) == "" {
+				r.report(name, "must be set beside "+envDatabaseUser)
+			}
+		}
+		if cfg.database.Admin.Username == cfg.user {
+			r.report(envDatabaseUser, "must be another than the one in "+envAdminSecret)
+		}
+	default:
+		if cfg.secretName == "" {
+			r.report(envSecretName, "must name the database's secret, unless "+envDatabaseUser+" logs in by IAM or "+envDatabaseURL+" is a whole DSN")
+		}
+		if cfg.region == "" {
+			r.report(envRegion, "must name the region of the secret, unless "+envDatabaseURL+" is set")
+		}
 	}
-	if cfg.secretName == "" {
-		r.report(envSecretName, "must name the database's secret, or "+envDatabaseURL+" be a whole DSN")
+	if cfg.user == "" && r.getenv(envAdminSecret) != "" {
+		r.reportSecret(envAdminSecret, errors.New("must not be set without "+envDatabaseUser))
 	}
-	if cfg.region == "" {
-		r.report(envRegion, "must name the region of the secret, unless "+envDatabaseURL+" is set")
+}
+
+// exclude reports those that are set although the one is.
+func (r *reader) exclude(one string, others ...string) {
+	for _, name := range others {
+		if r.getenv(name) != "" {
+			r.report(name, "must not be set beside "+one)
+		}
 	}
 }
 
@@ -167,6 +196,19 @@ func (r *reader) maxConns() int32 {
 		r.report(envDatabaseMaxConns, "must be a whole number of at least 1")
 	}
 	return int32(n)
+}
+
+// admin is nobody when the secret is not set.
+func (r *reader) admin() credentials.Login {
+	value := credentials.Secret(r.getenv(envAdminSecret))
+	if value == "" {
+		return credentials.Login{}
+	}
+	login, err := credentials.ParseLogin(value)
+	if err != nil {
+		r.reportSecret(envAdminSecret, err)
+	}
+	return login
 }
 
 // number reads a whole number in a range.

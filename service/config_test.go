@@ -86,7 +86,7 @@ func TestReadConfigReportsEverythingAtOnce(t *testing.T) {
 		want []string // all lines of the error
 	}{
 		{"nothing", env{}, []string{
-			`AWS_SECRET_NAME="" must name the database's secret, or DATABASE_URL be a whole DSN`,
+			`AWS_SECRET_NAME="" must name the database's secret, unless DATABASE_USER logs in by IAM or DATABASE_URL is a whole DSN`,
 			`AWS_REGION="" must name the region of the secret, unless DATABASE_URL is set`,
 		}},
 		{"both ways", env{envDatabaseURL: "postgres://u:hunter2@h/d", envDatabaseHost: "h", envSecretName: "s"}, []string{

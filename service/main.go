@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,18 +60,9 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	}
 	out := &lineWriter{out: stdout}
 	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.logLevel}))
-	var keys httpapi.Keys // nil when the API is open
-	if cfg.secretName != "" || cfg.apiKeys != "" {
-		secrets, err := credentials.NewSecretsManager(cfg.region, getenv, log)
-		if err != nil {
-			return fmt.Errorf("configuration: %w", err)
-		}
-		if cfg.secretName != "" {
-			cfg.database.Logins = credentials.NewLogins(secrets, cfg.secretName)
-		}
-		if cfg.apiKeys != "" {
-			keys = credentials.NewAPIKeys(secrets, cfg.apiKeys)
-		}
+	keys, err := withAWS(&cfg, getenv, log)
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.listenHost, strconv.Itoa(int(cfg.port))))
 	if err != nil {
@@ -104,6 +96,36 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	err = errors.Join(listener.Close(), server.Shutdown(stopping))
 	telemetry.stop(stopping)
 	return errors.Join(err, <-served)
+}
+
+// withAWS adds the database's logins unless its URL holds them, and gives the keys of the
+// API, nil when that is open. It makes no call yet.
+func withAWS(cfg *config, getenv func(string) string, log *slog.Logger) (httpapi.Keys, error) {
+	if cfg.user == "" && cfg.secretName == "" && cfg.apiKeys == "" {
+		return nil, nil
+	}
+	signer, err := credentials.NewSigner(cfg.region, getenv, log)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.user != "" {
+		port := cmp.Or(cfg.database.Port, postgres.DefaultPort)
+		cfg.database.Logins = credentials.NewTokens(signer, cfg.database.Host, port, cfg.user)
+	}
+	if cfg.secretName == "" && cfg.apiKeys == "" {
+		return nil, nil
+	}
+	secrets, err := credentials.NewSecretsManager(signer, getenv)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.secretName != "" {
+		cfg.database.Logins = credentials.NewLogins(secrets, cfg.secretName)
+	}
+	if cfg.apiKeys == "" {
+		return nil, nil
+	}
+	return credentials.NewAPIKeys(secrets, cfg.apiKeys), nil
 }
 
 func closeInTime(db io.Closer, log *slog.Logger) error {

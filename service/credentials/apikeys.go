@@ -38,7 +38,7 @@ type keyHash [sha256.Size]byte
 // NewAPIKeys reads the secret of that name or ARN. It makes no call yet.
 func NewAPIKeys(secrets *SecretsManager, secretID string) *APIKeys {
 	k := &APIKeys{secrets: secrets, secretID: secretID}
-	k.keys = share(secrets, "secret "+secretID, k.read)
+	k.keys = share(secrets.signer, "secret "+secretID, k.read)
 	return k
 }
 
@@ -75,9 +75,9 @@ func (k *APIKeys) read(ctx context.Context) (reading[[]keyHash], error) {
 	}
 	keys, problem := parseKeys(text)
 	if problem != nil {
-		k.secrets.log.Error("API keys are refused", "error", fmt.Errorf("secret %s: %w", k.secretID, problem), "keys_left", len(keys))
+		k.secrets.signer.log.Error("API keys are refused", "error", fmt.Errorf("secret %s: %w", k.secretID, problem), "keys_left", len(keys))
 	}
-	now := k.secrets.now()
+	now := k.secrets.signer.now()
 	return reading[[]keyHash]{value: keys, renewAt: now.Add(cacheFor), waitAt: now.Add(keysWait)}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -202,22 +203,34 @@ func (a *aws) warnings() []string {
 	return strings.FieldsFunc(a.logged(), func(r rune) bool { return r == '\n' })
 }
 
-// client asks a in its own time, as the container's role.
-func (a *aws) client(t *testing.T, more map[string]string) *credentials.SecretsManager {
+// signer signs in a's time, as the container's role.
+func (a *aws) signer(t *testing.T, more map[string]string) *credentials.Signer {
 	t.Helper()
-	env := map[string]string{
-		"AWS_ENDPOINT_URL_SECRETS_MANAGER":   a.URL,
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI": a.URL + "/credentials",
-	}
-	for k, v := range more {
-		env[k] = v
-	}
-	s, err := credentials.NewSecretsManager("eu-west-1", func(k string) string { return env[k] }, slog.New(slog.NewJSONHandler(a, nil)))
+	s, err := credentials.NewSigner("eu-west-1", a.env(more), slog.New(slog.NewJSONHandler(a, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.SetClock(a.clock)
 	return s
+}
+
+// client asks a, in its time and as the container's role.
+func (a *aws) client(t *testing.T, more map[string]string) *credentials.SecretsManager {
+	t.Helper()
+	s, err := credentials.NewSecretsManager(a.signer(t, more), a.env(more))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (a *aws) env(more map[string]string) func(string) string {
+	env := map[string]string{
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER":   a.URL,
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": a.URL + "/credentials",
+	}
+	maps.Copy(env, more)
+	return func(k string) string { return env[k] }
 }
 
 func (a *aws) logins(t *testing.T) *credentials.Logins {

@@ -1,6 +1,6 @@
-// Package credentials tells as whom to log in to the database, now: a password
-// that Secrets Manager rotates is never read only once. It tells which API keys
-// clients may present in the same way.
+// Package credentials tells as whom to log in to the database, now: with a password
+// that Secrets Manager rotates and that is therefore never read only once, or with a
+// token that it signs. It tells which API keys clients may present in the same way.
 //
 // While Secrets Manager is away, what was read before is served on; who is asked with
 // it, the database, decides whether it is still good.
@@ -47,7 +47,7 @@ type Logins struct {
 // NewLogins reads the secret of that name or ARN. It makes no call yet.
 func NewLogins(secrets *SecretsManager, secretID string) *Logins {
 	l := &Logins{secrets: secrets, secretID: secretID}
-	l.login = share(secrets, "secret "+secretID, l.read)
+	l.login = share(secrets.signer, "secret "+secretID, l.read)
 	return l
 }
 
@@ -74,21 +74,21 @@ func (l *Logins) read(ctx context.Context) (reading[Login], error) {
 		if err != nil {
 			return reading[Login]{}, err
 		}
-		login, err := parse(text)
+		login, err := ParseLogin(Secret(text))
 		if err != nil {
 			return reading[Login]{}, err
 		}
 		rejected := l.rejected.Load()
 		if rejected == nil || *rejected != login.Password || try == rotationTries || pause(ctx, rotationPause) != nil {
 			l.rejected.CompareAndSwap(rejected, nil)
-			return reading[Login]{value: login, renewAt: l.secrets.now().Add(cacheFor)}, nil
+			return reading[Login]{value: login, renewAt: l.secrets.signer.now().Add(cacheFor)}, nil
 		}
 	}
 }
 
-// parse reads the JSON that RDS and CDK write. Its errors never quote the secret,
+// ParseLogin reads the JSON that RDS and CDK write. Its errors never quote the secret,
 // as those of encoding/json may.
-func parse(secret string) (Login, error) {
+func ParseLogin(secret Secret) (Login, error) {
 	var fields struct {
 		Username, Password, Host, DBName string
 		Port                             json.Number // a string in secrets written by hand

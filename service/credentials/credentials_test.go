@@ -122,11 +122,20 @@ func TestConfigurationIsRefusedEarly(t *testing.T) {
 		"endpoint no URL": {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "localhost:4566"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := credentials.NewSecretsManager("eu-west-1", func(k string) string { return env[k] }, slog.New(slog.DiscardHandler)); err == nil {
+			if _, err := secretsManager("eu-west-1", env); err == nil {
 				t.Error("accepted")
 			}
 		})
 	}
+}
+
+func secretsManager(region string, env map[string]string) (*credentials.SecretsManager, error) {
+	getenv := func(k string) string { return env[k] }
+	signer, err := credentials.NewSigner(region, getenv, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return credentials.NewSecretsManager(signer, getenv)
 }
 
 func TestEndpoint(t *testing.T) {
@@ -137,7 +146,7 @@ func TestEndpoint(t *testing.T) {
 		{"eu-west-1", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com/", "https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com/"},
 	} {
 		env := map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", tc.variable: tc.value}
-		s, err := credentials.NewSecretsManager(tc.region, func(k string) string { return env[k] }, slog.New(slog.DiscardHandler))
+		s, err := secretsManager(tc.region, env)
 		if err != nil {
 			t.Fatal(err)
 		}

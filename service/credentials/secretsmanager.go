@@ -3,19 +3,14 @@ package credentials
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // SecretsManager reads secrets of one region of AWS Secrets Manager. It is safe for
@@ -25,34 +20,18 @@ import (
 // a third of a megabyte to the compressed image:
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
 type SecretsManager struct {
-	region   string
+	signer   *Signer
 	endpoint string
-	identity *cached[aws.Credentials]
-	signer   *v4.Signer
-	client   *http.Client
-	log      *slog.Logger
-	now      func() time.Time
 }
 
 // NewSecretsManager makes no call yet; its error is about the configuration. getenv
-// gives the AWS SDKs' standard variables for endpoints and credentials.
-func NewSecretsManager(region string, getenv func(string) string, log *slog.Logger) (*SecretsManager, error) {
-	endpoint, err := secretsEndpoint(region, getenv)
+// gives the AWS SDKs' standard variables for endpoints.
+func NewSecretsManager(signer *Signer, getenv func(string) string) (*SecretsManager, error) {
+	endpoint, err := secretsEndpoint(signer.region, getenv)
 	if err != nil {
 		return nil, err
 	}
-	s := &SecretsManager{region: region, endpoint: endpoint, signer: v4.NewSigner(), client: newClient(), log: log, now: time.Now}
-	read, err := awsIdentity(getenv, s.client)
-	if err != nil {
-		return nil, err
-	}
-	s.identity = share(s, "the AWS credentials", read)
-	return s, nil
-}
-
-// share keeps what read gives, with the client's clock and log.
-func share[T any](s *SecretsManager, what string, read func(context.Context) (reading[T], error)) *cached[T] {
-	return &cached[T]{what: what, read: read, log: s.log, now: func() time.Time { return s.now() }}
+	return &SecretsManager{signer: signer, endpoint: endpoint}, nil
 }
 
 // secretsEndpoint is the configured one, or the region's:
@@ -84,13 +63,13 @@ func (s *SecretsManager) text(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	keys, err := s.identity.get(ctx)
+	keys, err := s.signer.keys.get(ctx)
 	if err != nil {
 		return "", err
 	}
 	var secret struct{ SecretString *string }
 	request := func(ctx context.Context) (*http.Request, error) { return s.request(ctx, keys, body) }
-	err = exchange(ctx, s.client, request, func(answer []byte) error {
+	err = exchange(ctx, s.signer.client, request, func(answer []byte) error {
 		if json.Unmarshal(answer, &secret) != nil {
 			return errors.New("the answer is not the JSON of GetSecretValue")
 		}
@@ -100,7 +79,7 @@ func (s *SecretsManager) text(ctx context.Context, id string) (string, error) {
 		return nil
 	})
 	if refused := new(refusal); errors.As(err, &refused) && refused.aboutIdentity() {
-		s.identity.drop(func(k aws.Credentials) bool { return k.AccessKeyID == keys.AccessKeyID })
+		s.signer.keys.drop(func(k aws.Credentials) bool { return k.AccessKeyID == keys.AccessKeyID })
 	}
 	if err != nil {
 		return "", err
@@ -115,9 +94,5 @@ func (s *SecretsManager) request(ctx context.Context, keys aws.Credentials, body
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", "secretsmanager.GetSecretValue")
-	hash := sha256.Sum256(body)
-	if err := s.signer.SignHTTP(ctx, keys, req, hex.EncodeToString(hash[:]), "secretsmanager", s.region, time.Now()); err != nil {
-		return nil, fmt.Errorf("sign the request: %w", err)
-	}
-	return req, nil
+	return req, s.signer.sign(ctx, keys, req, body, "secretsmanager")
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"time"
 
 	"example.com/todo/service/credentials"
 	"example.com/todo/service/task"
@@ -11,6 +13,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
+
+// resetTimeout is how long a connection gets to be as it was before a migration.
+const resetTimeout = 5 * time.Second
 
 // connected connects, and once more when the database refuses the password, which may
 // have been rotated since it was read. It is the one place where connecting fails, so
@@ -31,7 +36,7 @@ func connected[Conn any](ctx context.Context, logins Logins, connect func(contex
 	return conn, nil
 }
 
-// connector gives the pool's connections to database/sql.
+// connector gives the pool's connections to database/sql, for migrations.
 type connector struct {
 	driver.Connector
 	logins Logins
@@ -41,8 +46,42 @@ func newConnector(pool *pgxpool.Pool, logins Logins) connector {
 	return connector{Connector: stdlib.GetPoolConnector(pool), logins: logins}
 }
 
+// Connect gives a connection as the schema's owner.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	return connected(ctx, c.logins, c.Connector.Connect)
+	conn, err := connected(ctx, c.logins, c.Connector.Connect)
+	if err != nil {
+		return nil, err
+	}
+	owner := asOwner{conn.(*stdlib.Conn)}
+	if _, err := owner.Conn.Conn().Exec(ctx, becomeOwner); err != nil {
+		return nil, errors.Join(fmt.Errorf("become the schema's owner: %w", err), owner.Close())
+	}
+	return owner, nil
+}
+
+const (
+	// becomeOwner has what a migration makes belong to the schema's owner, whichever of
+	// its members migrates. The search path may name the user, and so is kept by value. In
+	// the schema public, which is the database's, tables are of whoever makes them.
+	becomeOwner = `
+SELECT set_config('search_path', quote_ident(nspname), false), set_config('role', pg_get_userbyid(nspowner), false)
+FROM pg_namespace
+WHERE nspname = current_schema() AND nspname <> 'public' AND pg_has_role(nspowner, 'MEMBER')`
+	becomeUser = "RESET ROLE; RESET search_path"
+)
+
+// asOwner is a connection as the schema's owner until it goes back to the pool.
+type asOwner struct{ *stdlib.Conn }
+
+// Close implements [driver.Conn].
+func (c asOwner) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), resetTimeout)
+	defer cancel()
+	conn := c.Conn.Conn()
+	if _, err := conn.PgConn().Exec(ctx, becomeUser).ReadAll(); err != nil {
+		_ = conn.Close(ctx) // the pool keeps none that is closed
+	}
+	return c.Conn.Close()
 }
 
 func connectReason(ctx context.Context, err error) string {

@@ -46,6 +46,9 @@ type Config struct {
 	Name     string // of the database; when empty, Logins tells
 	HostAddr string // ip:port to dial instead of Host and Port, as libpq's hostaddr
 	Logins   Logins
+	// Admin makes the role that Logins names when the database does not know it; nobody
+	// does when it is empty. It must be allowed to create roles, and to grant rds_iam.
+	Admin credentials.Login
 
 	MaxConns int32 // at least 1
 	Alone    bool  // no two requests share a statement
@@ -100,7 +103,11 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 	db := &DB{log: log, logins: cfg.Logins, pool: pool, sql: sqlDB, gorm: gormDB, cancel: cancel}
 	db.queue = batch.NewQueue(batch.Limits{Quick: quick(), All: int(cfg.MaxConns), Alone: cfg.Alone})
 	db.store = newTasks(db)
-	if db.schema.provider, err = migrations(sqlDB); err != nil {
+	db.schema.provider, err = migrations(sqlDB)
+	if err == nil {
+		db.schema.provisioner, err = newProvisioner(cfg, log)
+	}
+	if err != nil {
 		cancel()
 		pool.Close()
 		return nil, err

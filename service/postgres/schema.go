@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/todo/service/task"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 )
 
@@ -34,8 +35,9 @@ var migrationFiles embed.FS
 
 // schema applies the migrations once, in one attempt at a time that all wait for.
 type schema struct {
-	provider *goose.Provider
-	start    func(attempt func(context.Context)) // runs it in the background
+	provider    *goose.Provider
+	provisioner *provisioner                        // nil when nobody makes the role
+	start       func(attempt func(context.Context)) // runs it in the background
 
 	mu      sync.Mutex
 	done    bool
@@ -88,7 +90,7 @@ func (s *schema) ensure(ctx context.Context) error {
 func (s *schema) run(ctx context.Context, a *attempt) {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	if _, err := s.provider.Up(ctx); err != nil {
+	if err := s.migrate(ctx); err != nil {
 		a.err = fmt.Errorf("migrate the schema: %w", err)
 		if u := new(task.UnavailableError); !errors.As(err, &u) {
 			a.err = &task.UnavailableError{Reason: "the database's schema could not be brought up to date", Err: a.err}
@@ -100,10 +102,30 @@ func (s *schema) run(ctx context.Context, a *attempt) {
 	close(a.ended)
 }
 
+// migrate makes the role first that logs in, when the database refuses it.
+func (s *schema) migrate(ctx context.Context) error {
+	_, err := s.provider.Up(ctx)
+	failed := new(pgconn.ConnectError)
+	if s.provisioner == nil || !loginRefused(err) || !errors.As(err, &failed) {
+		return err
+	}
+	now, provisionErr := s.provisioner.provision(ctx, failed.Config.User)
+	if provisionErr != nil {
+		return provisionErr
+	}
+	if now {
+		_, err = s.provider.Up(ctx)
+	}
+	if loginRefused(err) {
+		err = fmt.Errorf("%w (its role is there: is the service's AWS role allowed rds-db:connect with it?)", err)
+	}
+	return err
+}
+
 // keepMigrating returns when the schema is up to date or ctx ends. From then on
 // nothing in the background connects, so that an idle database may pause.
 func (db *DB) keepMigrating(ctx context.Context) {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	for wait := firstPause; ; wait = min(2*wait, longestPause) {
 		err := db.schema.ensure(ctx)
 		if err == nil {
 			db.log.InfoContext(ctx, "database schema is up to date")
@@ -112,40 +134,52 @@ func (db *DB) keepMigrating(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		db.log.WarnContext(ctx, "database is not ready", "error", err, "next_try", pause.String())
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		db.log.WarnContext(ctx, "database is not ready", "error", err, "next_try", wait.String())
+		if err := pause(ctx, wait); err != nil {
 			return
 		}
 	}
 }
 
-// sessionLock lets one instance migrate at a time, and ends with its connection when
-// an instance dies. It asks again and again rather than wait in the database: CREATE
-// INDEX CONCURRENTLY waits for every statement that is older, so it and a waiting
-// pg_advisory_lock would wait for each other.
-type sessionLock struct{}
+// tryLock takes the lock of migrations, if it is free.
+const tryLock = "SELECT pg_try_advisory_lock($1)"
 
-func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	again := time.NewTicker(lockPause)
-	defer again.Stop()
+// awaitLock tries again and again rather than wait in the database: CREATE INDEX
+// CONCURRENTLY waits for every statement that is older, so it and a waiting
+// pg_advisory_lock would wait for each other.
+func awaitLock(ctx context.Context, try func(taken *bool) error) error {
 	for {
 		var taken bool
-		if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", migrationLock).Scan(&taken); err != nil {
+		if err := try(&taken); err != nil {
 			return fmt.Errorf("take the migrations' advisory lock: %w", err)
 		}
 		if taken {
 			return nil
 		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the migrations' advisory lock: %w", context.Cause(ctx))
+		if err := pause(ctx, lockPause); err != nil {
+			return fmt.Errorf("wait for the migrations' advisory lock: %w", err)
 		}
 	}
+}
+
+// pause waits for d, or says why ctx ended.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// sessionLock lets one instance migrate at a time, and ends with its connection when
+// an instance dies.
+type sessionLock struct{}
+
+func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	return awaitLock(ctx, func(taken *bool) error { return conn.QueryRowContext(ctx, tryLock, migrationLock).Scan(taken) })
 }
 
 func (sessionLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
