@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/todo/service/credentials"
 	"example.com/todo/service/httpapi"
 	"example.com/todo/service/postgres"
 	"github.com/google/go-cmp/cmp"
@@ -25,6 +26,25 @@ func TestReadConfig(t *testing.T) {
 			name: "AWS, the rest from the secret",
 			env:  env{envSecretName: "s", envRegion: "eu-west-1"},
 			want: config{port: 8080, database: postgres.Config{MaxConns: 10}, secretName: "s", region: "eu-west-1", http: defaults},
+		},
+		{
+			name: "AWS, without a password",
+			env: env{
+				envDatabaseUser: "todo", envDatabaseHost: "db", envDatabaseName: "tasks", envRegion: "eu-west-1",
+				envAdminSecret: `{"username":"master","password":"hunter2"}`,
+			},
+			want: config{
+				port: 8080, user: "todo", region: "eu-west-1", http: defaults,
+				database: postgres.Config{Host: "db", Name: "tasks", MaxConns: 10, Admin: credentials.Login{Username: "master", Password: "hunter2"}},
+			},
+		},
+		{
+			name: "AWS, without a password and without a master",
+			env:  env{envDatabaseUser: "todo", envDatabaseHost: "db", envDatabaseName: "tasks", envRegion: "eu-west-1"},
+			want: config{
+				port: 8080, user: "todo", region: "eu-west-1", http: defaults,
+				database: postgres.Config{Host: "db", Name: "tasks", MaxConns: 10},
+			},
 		},
 		{
 			name: "everything off",
@@ -75,7 +95,7 @@ func plain(c config) map[string]any {
 		"listen": c.listenHost, "port": c.port, "level": c.logLevel.String(), "secret": c.secretName, "region": c.region,
 		"url": string(c.database.URL), "host": c.database.Host, "dbport": c.database.Port,
 		"name": c.database.Name, "addr": c.database.HostAddr, "conns": c.database.MaxConns,
-		"keys": c.apiKeys, "http": c.http,
+		"keys": c.apiKeys, "http": c.http, "user": c.user, "admin": c.database.Admin.Username + ":" + string(c.database.Admin.Password),
 	}
 }
 
@@ -88,6 +108,26 @@ func TestReadConfigReportsEverythingAtOnce(t *testing.T) {
 		{"nothing", env{}, []string{
 			`AWS_SECRET_NAME="" must name the database's secret, unless DATABASE_USER logs in by IAM or DATABASE_URL is a whole DSN`,
 			`AWS_REGION="" must name the region of the secret, unless DATABASE_URL is set`,
+		}},
+		{"by IAM, to nowhere", env{envDatabaseUser: "todo", envAdminSecret: "hunter2"}, []string{
+			`DATABASE_ADMIN_SECRET=[REDACTED] must be a JSON object of username, password and optionally host, port, dbname`,
+			`DATABASE_HOST="" must be set beside DATABASE_USER`,
+			`DATABASE_NAME="" must be set beside DATABASE_USER`,
+			`AWS_REGION="" must be set beside DATABASE_USER`,
+		}},
+		{"by IAM and by a secret, as the master", env{
+			envDatabaseUser: "todo", envSecretName: "s", envDatabaseHost: "db", envDatabaseName: "tasks", envRegion: "eu-west-1",
+			envAdminSecret: `{"username":"todo","password":"hunter2"}`,
+		}, []string{
+			`AWS_SECRET_NAME="s" must not be set beside DATABASE_USER`,
+			`DATABASE_USER="todo" must be another than the one in DATABASE_ADMIN_SECRET`,
+		}},
+		{"a master for nobody", env{envSecretName: "s", envRegion: "eu-west-1", envAdminSecret: `{"username":"master","password":"hunter2"}`}, []string{
+			`DATABASE_ADMIN_SECRET=[REDACTED] must not be set without DATABASE_USER`,
+		}},
+		{"all ways", env{envDatabaseURL: "postgres://u:hunter2@h/d", envDatabaseUser: "todo", envSecretName: "s"}, []string{
+			`AWS_SECRET_NAME="s" must not be set beside DATABASE_URL`,
+			`DATABASE_USER="todo" must not be set beside DATABASE_URL`,
 		}},
 		{"both ways", env{envDatabaseURL: "postgres://u:hunter2@h/d", envDatabaseHost: "h", envSecretName: "s"}, []string{
 			`AWS_SECRET_NAME="s" must not be set beside DATABASE_URL`,

@@ -24,10 +24,11 @@ type directory struct {
 	listener net.Listener
 	work     sync.WaitGroup
 
-	mu      sync.Mutex
-	key     string // of AWS's role, by which tokens must be signed
-	binds   int
-	refused []error
+	mu        sync.Mutex
+	key       string            // of AWS's role, by which tokens must be signed
+	passwords map[string]string // of those who have no token
+	binds     map[string]int    // who was asked about, how often
+	refused   []error
 }
 
 func startDirectory(t *testing.T, key string) *directory {
@@ -36,7 +37,7 @@ func startDirectory(t *testing.T, key string) *directory {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &directory{listener: l, key: key}
+	d := &directory{listener: l, key: key, passwords: map[string]string{}, binds: map[string]int{}}
 	d.work.Go(func() {
 		for {
 			conn, err := l.Accept()
@@ -50,7 +51,7 @@ func startDirectory(t *testing.T, key string) *directory {
 		l.Close()
 		d.work.Wait()
 		if t.Failed() {
-			t.Logf("%d tokens were presented, refused: %v", d.binds, d.refused)
+			t.Logf("asked about %v, refused: %v", d.binds, d.refused)
 		}
 	})
 	return d
@@ -130,25 +131,37 @@ func (d *directory) bind(request []byte) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.binds++
-	err := checkToken(string(password.Bytes), strings.TrimPrefix(string(name), namePrefix), d.key)
+	user := strings.TrimPrefix(string(name), namePrefix)
+	d.binds[user]++
+	err := d.check(user, string(password.Bytes))
 	if err != nil {
 		d.refused = append(d.refused, err)
 	}
 	return err
 }
 
-func (d *directory) count() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.binds
+// check is called with mu held.
+func (d *directory) check(user, password string) error {
+	if want, ok := d.passwords[user]; ok {
+		if password != want {
+			return fmt.Errorf("%s has another password", user)
+		}
+		return nil
+	}
+	return checkToken(password, user, d.key)
 }
 
-// sign has tokens be signed by another key from now on.
-func (d *directory) sign(key string) {
+// asked says how often that user tried to log in.
+func (d *directory) asked(user string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.key = key
+	return d.binds[user]
+}
+
+func (d *directory) set(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
 }
 
 // namePrefix is before the user in the name that PostgreSQL binds as.

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
 	"example.com/todo/service/postgres/postgrestest"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -30,37 +32,57 @@ func startRDS(t *testing.T) *rds {
 	r := &rds{directory: startDirectory(t, "k")}
 	r.cloud = cloudWith(t, postgrestest.Options{User: "rdsadmin", Password: "hunter2"})
 	r.secret = map[string]any{"username": master, "password": "one"}
-	_, port, err := net.SplitHostPort(r.directory.listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	access := []string{
-		"hostssl all rdsadmin 127.0.0.1/32 scram-sha-256",
-		"hostssl all +rds_iam 127.0.0.1/32 ldap ldapserver=127.0.0.1 ldapport=" + port + ` ldapprefix="` + namePrefix + `"`,
-		"hostssl all all 127.0.0.1/32 scram-sha-256",
-	}
-	if ask[int](t, r.superuser("postgres"), "SELECT current_setting('server_version_num')::int") >= 160000 {
-		// Who makes a role is its member since, if only to administer it, and so is the
-		// master one of rds_iam. RDS, whose documentation has it make such roles, still
-		// takes its password.
-		access = append([]string{"hostssl all " + master + " 127.0.0.1/32 scram-sha-256"}, access...)
-	}
-	hba := ask[string](t, r.superuser("postgres"), "SHOW hba_file")
 	for _, statement := range []string{
 		"CREATE ROLE rds_iam",
 		"CREATE ROLE " + master + " LOGIN CREATEROLE CREATEDB PASSWORD 'one'",
-		"GRANT rds_iam TO " + master + " WITH ADMIN OPTION",
-		"REVOKE rds_iam FROM " + master,
 		"CREATE DATABASE todo OWNER " + master,
-		"COPY (SELECT unnest(ARRAY['" + strings.Join(access, "','") + "'])) TO '" + hba + "'",
-		"SELECT pg_reload_conf()",
 	} {
-		r.run(t, r.superuser("postgres"), statement)
+		r.run(t, statement)
 	}
+	if r.version(t) >= 16 { // before, whoever makes roles may also grant them
+		r.run(t, "CREATE ROLE rds_superuser")
+		r.run(t, "GRANT rds_iam TO rds_superuser WITH ADMIN OPTION")
+		r.run(t, "GRANT rds_superuser TO "+master)
+	}
+	r.access(t)
+	return r
+}
+
+func (r *rds) version(t *testing.T) int {
+	t.Helper()
+	return ask[int](t, r.superuser("postgres"), "SELECT current_setting('server_version_num')::int / 10000")
+}
+
+// access says who logs in how: as the given lines have it, and else as on RDS.
+func (r *rds) access(t *testing.T, lines ...string) {
+	t.Helper()
+	const local = " 127.0.0.1/32 "
+	if r.version(t) >= 16 {
+		// Who makes a role is its member since, if only to administer it, and so the master
+		// is a member of rds_iam. RDS, by whose documentation the master makes such roles,
+		// takes its password all the same.
+		lines = append(lines, "hostssl all "+master+local+"scram-sha-256")
+	}
+	lines = slices.Concat([]string{"hostssl all rdsadmin" + local + "scram-sha-256"}, lines, []string{
+		"hostssl all +rds_iam" + local + r.byDirectory(t),
+		"hostssl all all" + local + "scram-sha-256",
+	})
+	hba := ask[string](t, r.superuser("postgres"), "SHOW hba_file")
+	r.run(t, "COPY (SELECT unnest(ARRAY['"+strings.Join(lines, "','")+"'])) TO '"+hba+"'")
 	if problem := ask[string](t, r.superuser("postgres"), "SELECT coalesce(string_agg(error, '; '), '') FROM pg_hba_file_rules"); problem != "" {
 		t.Skipf("this PostgreSQL cannot have a token checked: %s", problem)
 	}
-	return r
+	r.run(t, "SELECT pg_reload_conf()")
+}
+
+// byDirectory is the method by which the directory is asked.
+func (r *rds) byDirectory(t *testing.T) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(r.directory.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "ldap ldapserver=" + host + " ldapport=" + port + ` ldapprefix="` + namePrefix + `"`
 }
 
 // superuser is the DSN of the one above the master.
@@ -79,17 +101,21 @@ func (r *rds) iam(t *testing.T) env {
 	return e
 }
 
-// run executes one statement.
-func (r *rds) run(t *testing.T, dsn, statement string) {
+// changeMaster changes the master's password and proves that it has no other.
+func (r *rds) changeMaster(t *testing.T, password string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
+	r.run(t, "ALTER ROLE "+master+" PASSWORD '"+password+"'")
+	dsn := strings.Replace(r.superuser("todo"), "rdsadmin:hunter2@", master+":"+r.password()+"@", 1)
+	var pg *pgconn.PgError
+	if _, err := pgx.Connect(t.Context(), dsn); !errors.As(err, &pg) || pg.Code != "28P01" {
+		t.Fatalf("the old password still works: %v", err)
 	}
-	_, err = conn.Exec(t.Context(), statement)
-	if err := errors.Join(err, conn.Close(context.Background())); err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
+}
+
+// run executes one statement as the superuser.
+func (r *rds) run(t *testing.T, statement string) {
+	t.Helper()
+	connect(t, r.superuser("postgres")).exec(statement)
 }
 
 // ask gives the one value of a query.
