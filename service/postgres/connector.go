@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// resetTimeout is how long a connection gets to be as it was before a migration.
-const resetTimeout = 5 * time.Second
+// closeTimeout is how long the end of a connection may take that is used for a migration.
+const closeTimeout = 5 * time.Second
 
 // connected connects, and once more when the database refuses the password, which may
 // have been rotated since it was read. It is the one place where connecting fails, so
@@ -75,7 +75,7 @@ type asOwner struct{ *stdlib.Conn }
 
 // Close implements [driver.Conn].
 func (c asOwner) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), resetTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	conn := c.Conn.Conn()
 	if _, err := conn.PgConn().Exec(ctx, becomeUser).ReadAll(); err != nil {

@@ -34,8 +34,8 @@ var handedOver = []string{"idempotency_keys", "tasks", "goose_db_version"}
 
 // provisioner makes the role that logs in with tokens, as the admin, once. It leaves
 //
-//   - an owner, who cannot log in, and whose members are the role and the admin. They could
-//     not be members of each other: whoever is a member of rds_iam, be it through another
+//   - an owner, who cannot log in, and whose members are the role and the admin. They are
+//     not members of each other: whoever is a member of rds_iam, be it through another
 //     role, can log in with a token alone;
 //   - a schema of that owner, which bears the admin's name. "$user" being first in the
 //     search path, every session of the admin finds it there, the older ones of instances
@@ -87,8 +87,11 @@ func (p *provisioner) try(ctx context.Context, role string) error {
 		}
 		return err
 	}
-	// This also gives back the lock, however it ends.
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	defer func() { // which gives back the lock
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		_ = conn.Close(closing) // it ends with the socket at the latest
+	}()
 	err = awaitLock(ctx, func(taken *bool) error { return conn.QueryRow(ctx, tryLock, migrationLock).Scan(taken) })
 	if err != nil {
 		return fmt.Errorf("make the database's role %s: %w", role, err)
@@ -114,43 +117,41 @@ func (p *provisioner) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// make does what is not done yet. On PostgreSQL 16 and later the admin, who is no
-// superuser, may grant rds_iam because RDS lets it, and the roles because it made them.
+// make does what is not done yet.
 func (p *provisioner) make(ctx context.Context, tx pgx.Tx, role string) error {
-	admin := tx.Conn().Config().User
-	owner := role + ownerSuffix
 	var roles, tables []string
 	err := tx.QueryRow(ctx, `SELECT
 		ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1)),
 		ARRAY(SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user AND tablename = ANY($2))`,
-		[]string{owner, role}, handedOver).Scan(&roles, &tables)
+		[]string{role, role + ownerSuffix}, handedOver).Scan(&roles, &tables)
 	if err != nil {
 		return fmt.Errorf("look for roles and tables: %w", err)
 	}
-	name := func(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
+	in := tx.Conn().Config()
+	login, owner, database, schema := quoted(role), quoted(role+ownerSuffix), quoted(in.Database), quoted(in.User)
 
 	var statements []string
-	do := func(statement string) { statements = append(statements, statement) }
-	if !slices.Contains(roles, owner) {
-		do("CREATE ROLE " + name(owner))
+	do := func(text ...string) { statements = append(statements, text...) }
+	if !slices.Contains(roles, role+ownerSuffix) {
+		do("CREATE ROLE " + owner)
 	}
 	if !slices.Contains(roles, role) {
-		do("CREATE ROLE " + name(role) + " LOGIN")
+		do("CREATE ROLE " + login + " LOGIN")
 	}
-	do("GRANT " + iamRole + " TO " + name(role))
-	do("GRANT " + name(owner) + " TO " + name(role) + ", CURRENT_USER")
-	do("GRANT CONNECT ON DATABASE " + name(tx.Conn().Config().Database) + " TO " + name(role))
-	do("CREATE SCHEMA IF NOT EXISTS " + name(admin) + " AUTHORIZATION " + name(owner))
-	do("ALTER ROLE " + name(role) + " IN DATABASE " + name(tx.Conn().Config().Database) + " SET search_path = " + name(admin))
-	do(fmt.Sprintf("SET LOCAL lock_timeout = %d", handOverWait.Milliseconds()))
-	for _, table := range handedOver {
-		if slices.Contains(tables, table) {
-			do("LOCK TABLE " + name("public", table))
-		}
+	do(
+		"GRANT "+iamRole+" TO "+login,
+		"GRANT "+owner+" TO "+login+", CURRENT_USER",
+		"GRANT CONNECT ON DATABASE "+database+" TO "+login,
+		"CREATE SCHEMA IF NOT EXISTS "+schema+" AUTHORIZATION "+owner,
+		"ALTER ROLE "+login+" IN DATABASE "+database+" SET search_path = "+schema,
+		fmt.Sprintf("SET LOCAL lock_timeout = %d", handOverWait.Milliseconds()),
+	)
+	slices.SortFunc(tables, func(a, b string) int { return slices.Index(handedOver, a) - slices.Index(handedOver, b) })
+	for _, table := range tables {
+		do("LOCK TABLE " + quoted("public", table))
 	}
 	for _, table := range tables {
-		do("ALTER TABLE " + name("public", table) + " SET SCHEMA " + name(admin))
-		do("ALTER TABLE " + name(admin, table) + " OWNER TO " + name(owner))
+		do("ALTER TABLE "+quoted("public", table)+" SET SCHEMA "+schema, "ALTER TABLE "+quoted(in.User, table)+" OWNER TO "+owner)
 	}
 	for _, statement := range statements {
 		if _, err := tx.Exec(ctx, statement); err != nil {
@@ -159,3 +160,5 @@ func (p *provisioner) make(ctx context.Context, tx pgx.Tx, role string) error {
 	}
 	return nil
 }
+
+func quoted(name ...string) string { return pgx.Identifier(name).Sanitize() }
