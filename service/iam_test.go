@@ -95,15 +95,12 @@ func TestEightInstancesMakeTheRoleAtOnce(t *testing.T) {
 		t.Fatalf("%d connections of %d instances", road.ever.Load(), eight)
 	}
 	road.open()
-	var wg sync.WaitGroup
 	for n, i := range instances {
-		wg.Go(func() {
-			if r := i.ask(t, "POST", tasks, fmt.Sprintf(`{"title":"%d"}`, n)); r.status != http.StatusCreated {
-				t.Errorf("instance %d: %d %s", n, r.status, r.body)
-			}
-		})
+		i.log.await(t, func() bool { return len(i.log.with(t, "msg", "database schema is up to date")) == 1 })
+		if r := i.ask(t, "POST", tasks, fmt.Sprintf(`{"title":"%d"}`, n)); r.status != http.StatusCreated {
+			t.Errorf("instance %d: %d %s", n, r.status, r.body)
+		}
 	}
-	wg.Wait()
 	for n, i := range instances {
 		if titles, _ := i.page(t, tasks); len(titles) != eight {
 			t.Errorf("instance %d sees %v", n, titles)

@@ -127,6 +127,9 @@ func (p *provisioner) make(ctx context.Context, tx pgx.Tx, role string) error {
 	if err != nil {
 		return fmt.Errorf("look for roles and tables: %w", err)
 	}
+	if len(roles) == 2 && len(tables) == 0 {
+		return nil // another instance has done all of it
+	}
 	in := tx.Conn().Config()
 	login, owner, database, schema := quoted(role), quoted(role+ownerSuffix), quoted(in.Database), quoted(in.User)
 

@@ -117,7 +117,7 @@ func (s *schema) migrate(ctx context.Context) error {
 		_, err = s.provider.Up(ctx)
 	}
 	if loginRefused(err) {
-		err = fmt.Errorf("%w (its role is there: is the service's AWS role allowed rds-db:connect with it?)", err)
+		err = fmt.Errorf("%w (the role is there: is it a member of "+iamRole+", and may the service's AWS role rds-db:connect as it?)", err)
 	}
 	return err
 }
