@@ -94,6 +94,13 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 	// A role without its policy yet, or a database that does not answer yet, fails the first deployment for good.
 	ready := []pulumi.Resource{access.policy, instance.policy, connector, scaling}
+	if login := args.Environment.Login; login != nil {
+		policy, err := newLoginPolicy(ctx, name, instance.role, login, inside)
+		if err != nil {
+			return nil, fmt.Errorf("database login: %w", err)
+		}
+		ready = append(ready, policy)
+	}
 	for _, r := range args.After {
 		ready = append(ready, r)
 	}
@@ -112,6 +119,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 				ImageConfiguration: apprunner.ServiceSourceConfigurationImageRepositoryImageConfigurationArgs{
 					Port:                        pulumi.String(port),
 					RuntimeEnvironmentVariables: args.variables(),
+					RuntimeEnvironmentSecrets:   args.secrets(),
 				},
 			},
 		},

@@ -13,11 +13,15 @@ const (
 	databasePort     = "DATABASE_PORT"
 	databaseName     = "DATABASE_NAME"
 	databaseMaxConns = "DATABASE_MAX_CONNS"
+	databaseUser     = "DATABASE_USER"
 	secretName       = "AWS_SECRET_NAME"
 	region           = "AWS_REGION"
 	logLevel         = "LOG_LEVEL"
 	trustedProxies   = "TRUSTED_PROXIES"
 	rateLimit        = "RATE_LIMIT"
+
+	// databaseAdminSecret is injected: a JSON document with the master's user name and password.
+	databaseAdminSecret = "DATABASE_ADMIN_SECRET"
 
 	// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 	tracesExporter = "OTEL_TRACES_EXPORTER"
@@ -32,7 +36,7 @@ const collector = "http://localhost:4317"
 // X-Forwarded-For, last. https://docs.aws.amazon.com/apprunner/latest/dg/network-incoming.html
 const appRunnersProxies = 1
 
-// Environment is what the service is told. All fields are required.
+// Environment is what the service is told. All fields but Login are required.
 type Environment struct {
 	Region       string
 	DatabaseHost pulumi.StringInput
@@ -40,10 +44,11 @@ type Environment struct {
 	DatabaseName string
 	// DatabaseConnections is how many connections one instance may open.
 	DatabaseConnections int
-	// SecretARN is the secret with the database's user name and password. The service reads it itself and anew, because
-	// what App Runner injects stays as it was on the day of the deployment.
+	// SecretARN is the secret with the database's master user and its password.
 	SecretARN pulumi.StringInput
-	LogLevel  string
+	// Login is the role that the service logs in as; without one that is the master user.
+	Login    *Login
+	LogLevel string
 }
 
 // variables are what the environment and the way the service is set up come to.
@@ -54,9 +59,14 @@ func (args *Args) variables() pulumi.StringMap {
 		databasePort:     pulumi.String(strconv.Itoa(e.DatabasePort)),
 		databaseName:     pulumi.String(e.DatabaseName),
 		databaseMaxConns: pulumi.String(strconv.Itoa(e.DatabaseConnections)),
-		secretName:       e.SecretARN,
 		region:           pulumi.String(e.Region),
 		logLevel:         pulumi.String(e.LogLevel),
+	}
+	if e.Login == nil {
+		// The service reads it itself and anew, because what App Runner injects stays as it was on the day of the deployment.
+		variables[secretName] = e.SecretARN
+	} else {
+		variables[databaseUser] = pulumi.String(e.Login.User)
 	}
 	if args.Ingress == nil {
 		variables[trustedProxies] = pulumi.String(strconv.Itoa(appRunnersProxies))
@@ -70,4 +80,13 @@ func (args *Args) variables() pulumi.StringMap {
 		variables[tracedAs] = pulumi.String(args.PhysicalName)
 	}
 	return variables
+}
+
+// secrets are what App Runner reads for the service when it deploys: what makes its own role, when that is not there yet. That
+// takes no way out of the network. https://docs.aws.amazon.com/apprunner/latest/dg/env-variable.html
+func (args *Args) secrets() pulumi.StringMapInput {
+	if args.Environment.Login == nil {
+		return nil
+	}
+	return pulumi.StringMap{databaseAdminSecret: args.Environment.SecretARN}
 }

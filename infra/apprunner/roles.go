@@ -33,7 +33,8 @@ func newAccessRole(
 	}, inside)
 }
 
-// newInstanceRole lets the service read one secret and, when it is traced, App Runner's collector write its traces.
+// newInstanceRole lets one secret be read, by the service or by App Runner for it, and, when the service is traced, App Runner's
+// collector write its traces.
 // https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSXRayDaemonWriteAccess.html
 func newInstanceRole(
 	ctx *pulumi.Context, name string, secretARN pulumi.StringInput, traced bool, inside pulumi.ResourceOption,
@@ -61,6 +62,17 @@ func newRole(
 	if err != nil {
 		return nil, err
 	}
+	policy, err := newPolicy(ctx, name, role, resource, may, inside)
+	if err != nil {
+		return nil, err
+	}
+	return &grantedRole{role: role, policy: policy}, nil
+}
+
+func newPolicy(
+	ctx *pulumi.Context, name string, role *iam.Role, resource pulumi.StringInput, may func(arn string) iampolicy.Document,
+	inside pulumi.ResourceOption,
+) (*iam.RolePolicy, error) {
 	policy, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
 		Role: role.ID(),
 		Policy: resource.ToStringOutput().ApplyT(func(arn string) (string, error) {
@@ -70,5 +82,5 @@ func newRole(
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	return &grantedRole{role: role, policy: policy}, nil
+	return policy, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/rds"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -23,6 +22,9 @@ const (
 	// engineVersion is the major alone: minor versions move in the maintenance window and must not look like a change.
 	engineVersion = "17"
 	family        = engine + engineVersion
+
+	// Login is the database role that the service logs in as with IAM tokens. The service makes it.
+	Login = "todo"
 
 	masterUsername = "tasks"
 
@@ -49,7 +51,9 @@ type Args struct {
 	SleepAfter int
 	// Instances is the number of instances; the second and later ones take over when the writer fails. Required.
 	Instances int
-	// LogRetentionDays is how long CloudWatch keeps the database's log, one of its own numbers of days. Required.
+	// IAMLogin has CloudWatch keep why IAM tokens were refused, too.
+	IAMLogin bool
+	// LogRetentionDays is how long CloudWatch keeps the database's logs, one of its own numbers of days. Required.
 	LogRetentionDays int
 	// Protect keeps the data: it cannot be deleted, and is backed up for longer.
 	Protect bool
@@ -65,6 +69,8 @@ type Database struct {
 	ClusterID pulumi.StringOutput
 	Endpoint  pulumi.StringOutput
 	SecretARN pulumi.StringOutput
+	// LoginARN is the role Login, as policies name it.
+	LoginARN pulumi.StringOutput
 	// Ready is what must be there before somebody connects.
 	Ready []pulumi.CustomResource
 }
@@ -100,11 +106,11 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, fmt.Errorf("parameter group: %w", err)
 	}
-	log, err := newLogGroup(ctx, name, args, inside)
+	logs, err := newLogs(ctx, name, args, inside)
 	if err != nil {
-		return nil, fmt.Errorf("log group: %w", err)
+		return nil, err
 	}
-	cluster, err := newCluster(ctx, name, args, subnets, parameters, log, inside)
+	cluster, err := newCluster(ctx, name, args, subnets, parameters, logs, inside)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
@@ -119,16 +125,18 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	database.ClusterID = cluster.ClusterIdentifier
 	database.Endpoint = cluster.Endpoint
 	database.SecretARN = cluster.MasterUserSecrets.Index(pulumi.Int(0)).SecretArn().Elem()
+	database.LoginARN = loginARN(cluster)
 	return database, ctx.RegisterResourceOutputs(database, pulumi.Map{
 		"clusterId": database.ClusterID,
 		"endpoint":  database.Endpoint,
 		"secretArn": database.SecretARN,
+		"loginArn":  database.LoginARN,
 	})
 }
 
 func newCluster(
 	ctx *pulumi.Context, name string, args *Args, subnets *rds.SubnetGroup, parameters *rds.ClusterParameterGroup,
-	log *cloudwatch.LogGroup, inside pulumi.ResourceOption,
+	logs *exportedLogs, inside pulumi.ResourceOption,
 ) (*rds.Cluster, error) {
 	cluster := &rds.ClusterArgs{
 		ClusterIdentifier:           pulumi.String(args.PhysicalName),
@@ -142,13 +150,16 @@ func newCluster(
 		MasterUsername:              pulumi.String(masterUsername),
 		// RDS makes the password, keeps it in Secrets Manager and changes it every seven days.
 		// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html
-		ManageMasterUserPassword:         pulumi.Bool(true),
+		ManageMasterUserPassword: pulumi.Bool(true),
+		// Whoever logs in by password, too: a stack that goes back to that has instances with tokens until its deployment is
+		// done. Only roles that were granted rds_iam are asked for tokens.
+		IamDatabaseAuthenticationEnabled: pulumi.Bool(true),
 		StorageEncrypted:                 pulumi.Bool(true),
 		Serverlessv2ScalingConfiguration: capacity(args),
 		BackupRetentionPeriod:            pulumi.Int(minimumBackupDays),
 		PreferredBackupWindow:            pulumi.String(backupWindow),
 		PreferredMaintenanceWindow:       pulumi.String(maintenanceWindow),
-		EnabledCloudwatchLogsExports:     pulumi.StringArray{pulumi.String(exportedLog)},
+		EnabledCloudwatchLogsExports:     logs.names,
 		CopyTagsToSnapshot:               pulumi.Bool(true),
 		DeletionProtection:               pulumi.Bool(args.Protect),
 		SkipFinalSnapshot:                pulumi.Bool(!args.FinalSnapshot),
@@ -163,7 +174,7 @@ func newCluster(
 			return snapshotName(args.PhysicalName, name)
 		}).(pulumi.StringOutput)
 	}
-	return rds.NewCluster(ctx, name+"-cluster", cluster, inside, pulumi.Protect(args.Protect), pulumi.DependsOn([]pulumi.Resource{log}),
+	return rds.NewCluster(ctx, name+"-cluster", cluster, inside, pulumi.Protect(args.Protect), pulumi.DependsOn(logs.groups),
 		// A new identifier is a new, empty cluster: a renamed stack keeps the one it has.
 		pulumi.IgnoreChanges([]string{"clusterIdentifier"}))
 }

@@ -1,5 +1,5 @@
-// Package iampolicy writes IAM policy documents from typed statements. Resources are ARNs that AWS gave out, never ARNs
-// put together here, so the documents hold in every partition.
+// Package iampolicy writes IAM policy documents from typed statements. Resources are ARNs that AWS gave out, or are made
+// of such, never written here, so the documents hold in every partition.
 package iampolicy
 
 import (

@@ -7,7 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// newSecretsEndpoint brings Secrets Manager, the only AWS API that the service calls, into the private subnets.
+// newSecretsEndpoint brings Secrets Manager, the only AWS API that the service ever calls, into the private subnets.
 func newSecretsEndpoint(
 	ctx *pulumi.Context, name, region string, vpc *ec2.Vpc, private *subnets, groups *securityGroups, inside pulumi.ResourceOption,
 ) error {

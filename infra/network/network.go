@@ -21,9 +21,11 @@ type Args struct {
 	Region string
 	// Zones is the number of availability zones, 2 or more. Required: Aurora refuses fewer.
 	Zones int
-	// NAT gives the service the internet through one NAT gateway. Without it the service reaches Secrets Manager through
-	// an interface endpoint, which is a third of the price, and nothing else outside.
+	// NAT gives the service the internet through one NAT gateway, and with it Secrets Manager.
 	NAT bool
+	// Secrets lets the service reach Secrets Manager without NAT, through an interface endpoint, which is a third of the price.
+	// Without either it reaches nothing outside.
+	Secrets bool
 	// Private lets the network's own addresses, and nobody else, send requests to App Runner through an interface endpoint.
 	Private bool
 	// DatabasePort is what the service may reach on the database. Required.
@@ -98,9 +100,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	network.ServiceSecurityGroupID = groups.service.ID()
 	network.DatabaseSecurityGroupID = groups.database.ID()
 
-	if args.NAT {
+	switch {
+	case args.NAT:
 		err = newNAT(ctx, name, gateway, public, private, groups, inside)
-	} else {
+	case args.Secrets:
 		err = newSecretsEndpoint(ctx, name, args.Region, vpc, private, groups, inside)
 	}
 	if err != nil {

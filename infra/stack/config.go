@@ -25,6 +25,12 @@ const (
 	accessPrivate = "private"
 )
 
+// How the service logs in to its database.
+const (
+	loginPassword = "password"
+	loginIAM      = "iam"
+)
+
 // Config keys, in the project's own namespace except for the region.
 const (
 	keyRegion              = "aws:region"
@@ -37,6 +43,7 @@ const (
 	keyDatabaseMaxCapacity = "databaseMaxCapacity"
 	keyDatabaseSleepAfter  = "databaseSleepAfter"
 	keyDatabaseInstances   = "databaseInstances"
+	keyDatabaseLogin       = "databaseLogin"
 	keyZones               = "zones"
 	keyEgress              = "egress"
 	keyAccess              = "access"
@@ -58,6 +65,7 @@ type Config struct {
 	MinInstances, MaxInstances, Concurrency  int
 	DatabaseMinCapacity, DatabaseMaxCapacity float64
 	DatabaseSleepAfter, DatabaseInstances    int
+	DatabaseLogin                            string
 	Zones                                    int
 	Egress, Access                           string
 	Protect, FinalSnapshot                   bool
@@ -93,6 +101,7 @@ func (s *settings) readAll() Config {
 		DatabaseMaxCapacity: setting(s, keyDatabaseMaxCapacity, 1, number),
 		DatabaseSleepAfter:  setting(s, keyDatabaseSleepAfter, 300, wholeNumber),
 		DatabaseInstances:   setting(s, keyDatabaseInstances, 1, wholeNumber),
+		DatabaseLogin:       setting(s, keyDatabaseLogin, loginPassword, text),
 		Zones:               setting(s, keyZones, 2, wholeNumber),
 		Egress:              setting(s, keyEgress, egressEndpoints, text),
 		Access:              setting(s, keyAccess, accessPublic, text),

@@ -62,6 +62,7 @@ func computed(typ, name string) resource.PropertyMap {
 	values := map[string]any{"arn": arn}
 	switch typ {
 	case "aws:rds/cluster:Cluster":
+		values["clusterResourceId"] = "cluster-ABCDEFGH"
 		values["endpoint"] = "todo.cluster-x.eu-west-1.rds.amazonaws.com"
 		values["masterUserSecrets"] = []any{map[string]any{"secretArn": secretARN}}
 	case "aws:apprunner/customDomainAssociation:CustomDomainAssociation":

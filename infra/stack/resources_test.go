@@ -24,9 +24,11 @@ func TestDatabase(t *testing.T) {
 		"deletionProtection":           false,
 		"engine":                       "aurora-postgresql",
 		"engineVersion":                "17",
-		"manageMasterUserPassword":     true,
-		"masterUsername":               "tasks",
-		"port":                         5432.0,
+		// With passwords, too: who goes back to them has instances with tokens until its deployment is done.
+		"iamDatabaseAuthenticationEnabled": true,
+		"manageMasterUserPassword":         true,
+		"masterUsername":                   "tasks",
+		"port":                             5432.0,
 		"serverlessv2ScalingConfiguration": map[string]any{
 			"minCapacity": 0.0, "maxCapacity": 1.0, "secondsUntilAutoPause": 300.0,
 		},

@@ -31,6 +31,7 @@ var webACLARN = regexp.MustCompile(`^arn:aws:wafv2:([a-z0-9-]+):\d{12}:regional/
 
 var (
 	egresses = []string{egressEndpoints, egressNAT}
+	logins   = []string{loginPassword, loginIAM}
 	accesses = []string{accessPublic, accessPrivate}
 	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 	retentions = []int{
@@ -63,6 +64,7 @@ func (c Config) check(s *settings) {
 	s.between(keyDatabaseSleepAfter, c.DatabaseSleepAfter, 300, 86400)
 	// A writer and up to 15 readers.
 	s.between(keyDatabaseInstances, c.DatabaseInstances, 1, 16)
+	s.oneOf(keyDatabaseLogin, c.DatabaseLogin, logins)
 
 	s.between(keyZones, c.Zones, 2, 3)
 	s.oneOf(keyEgress, c.Egress, egresses)

@@ -53,6 +53,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		Region:       config.Region,
 		Zones:        config.Zones,
 		NAT:          config.Egress == egressNAT,
+		Secrets:      config.DatabaseLogin == loginPassword,
 		Private:      config.Access == accessPrivate,
 		DatabasePort: database.Port,
 	}, inRegion)
@@ -68,6 +69,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		MaxCapacity:      config.DatabaseMaxCapacity,
 		SleepAfter:       config.DatabaseSleepAfter,
 		Instances:        config.DatabaseInstances,
+		IAMLogin:         config.DatabaseLogin == loginIAM,
 		LogRetentionDays: config.LogRetentionDays,
 		Protect:          config.Protect,
 		FinalSnapshot:    config.FinalSnapshot,
@@ -87,6 +89,10 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 	var ingress *apprunner.Ingress
 	if config.Access == accessPrivate {
 		ingress = &apprunner.Ingress{VPCID: net.VPCID, EndpointID: net.RequestsEndpointID}
+	}
+	var login *apprunner.Login
+	if config.DatabaseLogin == loginIAM {
+		login = &apprunner.Login{User: database.Login, ARN: db.LoginARN}
 	}
 	service, err := apprunner.New(ctx, "service", &apprunner.Args{
 		PhysicalName:    name,
@@ -111,6 +117,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 			DatabaseConnections: database.ConnectionShare(
 				config.DatabaseMinCapacity, config.DatabaseMaxCapacity, config.MaxInstances),
 			SecretARN: db.SecretARN,
+			Login:     login,
 			LogLevel:  config.LogLevel,
 		},
 		After: slices.Concat(net.Ready, db.Ready),

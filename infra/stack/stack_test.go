@@ -17,6 +17,7 @@ var shapes = map[string]map[string]string{
 	"default": nil,
 	"nat":     {"todo:egress": "nat"},
 	"private": {"todo:access": "private"},
+	"iam":     {"todo:databaseLogin": "iam"},
 	"protected": {
 		"todo:alarmEmail": "ops@example.com", "todo:xray": "true", "todo:protect": "true", "todo:zones": "3", "todo:databaseInstances": "2", "todo:databaseMinCapacity": "0.5",
 	},
@@ -174,6 +175,7 @@ func TestWhoMayTalkToWhom(t *testing.T) {
 	tests := map[string][]string{
 		"default": slices.Concat(toSecrets, toDatabase),
 		"nat":     slices.Concat([]string{"out network-service-id to 0.0.0.0/0 443"}, toDatabase),
+		"iam":     toDatabase,
 		"private": slices.Concat([]string{"in network-requests-id from 10.0.0.0/16 443"}, toSecrets, toDatabase),
 	}
 	for shape, want := range tests {
