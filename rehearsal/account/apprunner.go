@@ -97,6 +97,7 @@ var services = []*kind{
 							"port":                        {Kind: schema.String, Default: "8080", API: []schema.Rule{schema.Match(`^[0-9]{1,5}$`, "port must be a number")}},
 							"startCommand":                {Kind: schema.String, API: []schema.Rule{schema.Equals("")}},
 							"runtimeEnvironmentVariables": {Kind: schema.Map, Elem: &text},
+							"runtimeEnvironmentSecrets":   {Kind: schema.Map, Elem: &text},
 						}},
 					}},
 				}},
@@ -225,10 +226,21 @@ func checkService(c *call) error {
 		return refuse(fmt.Sprintf("The provided combination of Cpu %s and Memory %s is not supported", cpu, memory))
 	}
 	// AR-7
-	for name := range c.dict("sourceConfiguration", "imageRepository", "imageConfiguration", "runtimeEnvironmentVariables") {
-		if name == "PORT" || strings.HasPrefix(name, "AWSAPPRUNNER") {
-			return refuse(fmt.Sprintf("Environment variable %s is reserved", name))
+	for _, environment := range []map[string]string{c.variables(), c.secrets()} {
+		for name := range environment {
+			if name == "PORT" || strings.HasPrefix(name, "AWSAPPRUNNER") {
+				return refuse(fmt.Sprintf("Environment variable %s is reserved", name))
+			}
 		}
+	}
+	// AR-29
+	for name, reference := range c.secrets() {
+		if _, err := parseReference(reference); err != nil {
+			return refuse(fmt.Sprintf("Environment secret %s: %v", name, err))
+		}
+	}
+	if len(c.secrets()) > 0 && c.str("instanceConfiguration", "instanceRoleArn") == "" {
+		return refuse("Instance Role have to be provided if passing in RuntimeEnvironmentSecrets.")
 	}
 	// AR-8
 	kind, connector := c.str("networkConfiguration", "egressConfiguration", "egressType"), c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn")

@@ -63,7 +63,7 @@ func (a *Account) describe(id string) (Database, bool) {
 		Cluster: cluster.ID, Version: cluster.str("engineVersionActual"), Endpoint: endpoint, Names: []string{endpoint, reader, "*." + domain},
 		Port: int(cluster.num("port")), Name: cluster.str("databaseName"),
 		User: managed.username, Password: managed.current().password, SecretARN: managed.arn,
-		PlainToo: plainToo, Settings: settings,
+		PlainToo: plainToo, Tokens: cluster.flag("iamDatabaseAuthenticationEnabled"), Settings: settings,
 	}
 	// RDS-20
 	if scaling := cluster.at("serverlessv2ScalingConfiguration"); !scaling.IsNull() && cluster.num("serverlessv2ScalingConfiguration", "minCapacity") == 0 {

@@ -55,7 +55,7 @@ func (a *Account) revision(c *call) Service {
 	if given := a.find(tokenAutoScaling+"#arn", c.str("autoScalingConfigurationArn")); given != nil {
 		scaling = Scaling{int(given.num("minSize")), int(given.num("maxSize")), int(given.num("maxConcurrency"))}
 	}
-	environment := c.dict("sourceConfiguration", "imageRepository", "imageConfiguration", "runtimeEnvironmentVariables")
+	environment := c.variables()
 	var endpoints []string
 	for _, value := range environment {
 		if a.clusterAt(value) != nil {
@@ -66,7 +66,7 @@ func (a *Account) revision(c *call) Service {
 		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Port: port, Scaling: scaling,
 		Image:         c.str("sourceConfiguration", "imageRepository", "imageIdentifier"),
 		AccessRoleARN: c.str("sourceConfiguration", "authenticationConfiguration", "accessRoleArn"),
-		Environment:   environment, Databases: endpoints,
+		Environment:   environment, Secrets: c.secrets(), Databases: endpoints,
 		RoleARN: c.str("instanceConfiguration", "instanceRoleArn"),
 		Health: HealthCheck{
 			Protocol: c.str("healthCheckConfiguration", "protocol"), Path: c.str("healthCheckConfiguration", "path"),

@@ -148,6 +148,13 @@ func TestRefusals(t *testing.T) {
 		{"AR-6", "service", same, up, "Service with the provided name already exists: todo-test."},
 		{"AR-6", "service", set("serviceName", "abc"), up, "expected length to be in the range (4 - 40)"},
 		{"AR-7", "service", named("sourceConfiguration.imageRepository.imageConfiguration.runtimeEnvironmentVariables", props{"PORT": "80"}), up, "Environment variable PORT is reserved"},
+		{"AR-7", "service", named(secrets, props{"AWSAPPRUNNER_KEY": aSecret}), up, "Environment variable AWSAPPRUNNER_KEY is reserved"},
+		{"AR-29", "service", named(secrets, props{"KEY": "todo/key"}), up, `"todo/key" is no ARN of a secret`},
+		{"AR-29", "service", named(secrets, props{"KEY": aSecret + ":password"}), up, "is no ARN of a secret"},
+		{"AR-29", "service", named(secrets, props{"KEY": "arn:aws:ssm:eu-west-1:123456789012:parameter/key"}), up, "nor parameters of Systems Manager"},
+		{"AR-29", "service", func(*world) props {
+			return props{"serviceName": "todo-other", secrets: props{"KEY": aSecret}, "instanceConfiguration": props{"cpu": "256", "memory": "512"}}
+		}, up, "Instance Role have to be provided if passing in RuntimeEnvironmentSecrets."},
 		{"AR-8", "service", named("networkConfiguration.egressConfiguration.egressType", "DEFAULT"), up, "VpcConnectorArn must be given with, and only with, EgressType VPC"},
 		{"AR-10", "service", func(w *world) props {
 			return props{"serviceName": "other", "sourceConfiguration.authenticationConfiguration.accessRoleArn": w.made["own"].state["arn"]}
@@ -170,6 +177,11 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+const (
+	secrets = "sourceConfiguration.imageRepository.imageConfiguration.runtimeEnvironmentSecrets"
+	aSecret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-abcdef"
+)
 
 // set changes one property.
 func set(path string, value any) func(*world) props {

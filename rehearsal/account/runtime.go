@@ -50,6 +50,8 @@ type Database struct {
 	SleepAfter time.Duration
 	// PlainToo says that connections without TLS are accepted.
 	PlainToo bool
+	// Tokens says that roles which inherit rds_iam log in with IAM tokens, and with nothing else.
+	Tokens bool
 	// Settings are PostgreSQL's.
 	Settings map[string]string
 }
@@ -61,7 +63,8 @@ type Service struct {
 	Image, AccessRoleARN string
 	Port                 string
 	Environment          map[string]string
-	RoleARN              string // whose credentials the instances get; empty for none
+	Secrets              map[string]string // what the environment has besides, by what Account.Injected takes
+	RoleARN              string            // whose credentials the instances get, and that reads their secrets; empty for none
 	Scaling              Scaling
 	Health               HealthCheck
 	// Private services do not answer the internet.

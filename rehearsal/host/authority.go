@@ -42,35 +42,50 @@ func newAuthority(path string) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the rehearsal's certificate authority: %w", err)
 	}
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+	a := &authority{certificate, key}
+	if err := os.WriteFile(path, a.pem(), 0o644); err != nil {
 		return nil, fmt.Errorf("write the rehearsal's root certificate: %w", err)
 	}
-	return &authority{certificate, key}, nil
+	return a, nil
 }
 
 // issue makes a certificate for a server's names, and for loopback when one is localhost.
 func (a *authority) issue(names ...string) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make a certificate for %v: %w", names, err)
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make a certificate for %v: %w", names, err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "todo rehearsal server"}, DNSNames: names,
-		NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	template := x509.Certificate{
+		Subject: pkix.Name{CommonName: "todo rehearsal server"}, DNSNames: names, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if slices.Contains(names, "localhost") {
 		template.IPAddresses = []net.IP{net.ParseIP(loopback)}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
+	return a.sign(template)
+}
+
+// login makes a certificate with which PostgreSQL lets a role in.
+func (a *authority) login(role string) (tls.Certificate, error) {
+	return a.sign(x509.Certificate{Subject: pkix.Name{CommonName: role}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+}
+
+func (a *authority) sign(template x509.Certificate) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make a certificate for %v: %w", names, err)
+		return tls.Certificate{}, fmt.Errorf("make a certificate for %s: %w", template.Subject, err)
+	}
+	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("make a certificate for %s: %w", template.Subject, err)
+	}
+	template.NotBefore, template.NotAfter = a.certificate.NotBefore, a.certificate.NotAfter
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	der, err := x509.CreateCertificate(rand.Reader, &template, a.certificate, &key.PublicKey, a.key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("make a certificate for %s: %w", template.Subject, err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// pem is the authority's own certificate.
+func (a *authority) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
 }
 
 // files writes a certificate and its key below dir.

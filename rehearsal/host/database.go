@@ -20,12 +20,13 @@ import (
 
 // A database is a cluster's PostgreSQL and the proxies through which alone it is reached, one for each endpoint.
 type database struct {
-	cluster      string
-	clock        *clock.Clock
-	log          io.Writer
-	server       *postgrestest.Server
-	certificate  tls.Certificate
-	rotateSecret func(ctx context.Context, arn string) error
+	cluster     string
+	account     *account.Account
+	clock       *clock.Clock
+	log         io.Writer
+	server      *postgrestest.Server
+	authority   *authority
+	certificate tls.Certificate
 
 	changing chan struct{} // full while something changes
 	lives    sync.WaitGroup
@@ -45,6 +46,7 @@ type database struct {
 	stale    time.Time       // until when the cluster's endpoint leads to the writer before
 	steady   context.Context // done when something of this has changed
 	unsettle context.CancelFunc
+	refused  map[string]string // by role, what was wrong with its last token
 }
 
 // newDatabase starts a cluster's PostgreSQL. (RDS-16, RUN-4)
@@ -67,8 +69,9 @@ func (h *Host) newDatabase(ctx context.Context, spec account.Database) (*databas
 	}
 	now := h.Account.Clock.Now()
 	d := &database{
-		cluster: spec.Cluster, clock: h.Account.Clock, log: h.log, server: server, certificate: certificate, rotateSecret: h.Account.RotateSecret,
-		changing: make(chan struct{}, 1), spec: spec, proxies: map[string]*Proxy{},
+		cluster: spec.Cluster, account: h.Account, clock: h.Account.Clock, log: h.log, server: server,
+		authority: h.authority, certificate: certificate,
+		changing: make(chan struct{}, 1), spec: spec, proxies: map[string]*Proxy{}, refused: map[string]string{},
 		turned: make(chan struct{}), quiet: now, rotated: now,
 	}
 	d.life, d.end = context.WithCancel(context.Background())
@@ -133,7 +136,7 @@ func (d *database) describe(spec account.Database) (before account.Database) {
 }
 
 func sameSettings(a, b account.Database) bool {
-	return reflect.DeepEqual(a.Settings, b.Settings) && a.PlainToo == b.PlainToo && a.SleepAfter == b.SleepAfter
+	return reflect.DeepEqual(a.Settings, b.Settings) && a.PlainToo == b.PlainToo && a.Tokens == b.Tokens && a.SleepAfter == b.SleepAfter
 }
 
 // failOver restarts under the description's endpoints. For a while the name of the cluster's own leads to the writer before,
@@ -181,11 +184,12 @@ func (d *database) carry(endpoint string, client net.Conn) {
 	if !d.enter() {
 		return
 	}
-	switch writes, reads := d.leadsTo(endpoint); {
-	case writes:
+	writes, reads := d.leadsTo(endpoint)
+	switch tokens := d.takesTokens(); {
+	case writes && !tokens:
 		relay(client, d.server.Addr)
-	case reads:
-		relayReader(client, d.server.Addr, d.certificate)
+	case writes || reads:
+		d.usher(endpoint, client, reads, tokens)
 	}
 }
 
@@ -197,6 +201,12 @@ func (d *database) leadsTo(endpoint string) (writes, reads bool) {
 		return false, true
 	}
 	return slices.Contains(d.spec.Writers, endpoint), slices.Contains(d.spec.Readers, endpoint)
+}
+
+func (d *database) takesTokens() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.spec.Tokens
 }
 
 func (d *database) proxy(endpoint string) *Proxy {

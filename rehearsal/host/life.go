@@ -233,7 +233,7 @@ func (d *database) rotate(ctx context.Context) error {
 	d.rotated = d.clock.Now() // also when it fails, so that it is not tried all the time
 	arn := d.spec.SecretARN
 	d.mu.Unlock()
-	if err := d.rotateSecret(ctx, arn); err != nil {
+	if err := d.account.RotateSecret(ctx, arn); err != nil {
 		return fmt.Errorf("rotate secret %s: %w", arn, err)
 	}
 	return nil

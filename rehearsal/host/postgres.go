@@ -5,24 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"example.com/todo/rehearsal/account"
 )
 
 // superuser is Aurora's own; the master user is none.
 // https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
 const superuser = "rdsadmin"
 
-// prepare makes the master user and its database, and sets what is to be set.
+// tokenRole is what roles are granted that log in with tokens. RDS makes it. (RDS-35)
+// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.DBAccounts.html
+const tokenRole = "rds_iam"
+
+// prepare makes the master user and its database, and sets what is to be set. (RDS-16)
 func (d *database) prepare(ctx context.Context) error {
 	user := identifier(d.spec.User)
 	statements := []string{
 		"CREATE ROLE rds_superuser",
 		"GRANT pg_monitor, pg_signal_backend TO rds_superuser",
+		"CREATE ROLE " + tokenRole,
 		"CREATE ROLE " + user + " LOGIN CREATEDB CREATEROLE IN ROLE rds_superuser PASSWORD " + literal(d.spec.Password),
+	}
+	version, err := d.version(ctx)
+	if err != nil {
+		return err
+	}
+	if version >= separateGrants {
+		statements = append(statements, "GRANT "+tokenRole+" TO "+user+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
 	}
 	if d.spec.Name != "" {
 		statements = append(statements, "CREATE DATABASE "+identifier(d.spec.Name)+" OWNER "+user)
@@ -41,21 +56,23 @@ func (d *database) configure(ctx context.Context) error {
 	d.mu.Lock()
 	spec := d.spec
 	d.mu.Unlock()
-	statements := []string{"ALTER SYSTEM RESET ALL"}
-	for _, name := range slices.Sorted(maps.Keys(spec.Settings)) {
-		statements = append(statements, "ALTER SYSTEM SET "+identifier(name)+" = "+literal(spec.Settings[name]))
+	version, err := d.version(ctx)
+	if err != nil {
+		return err
 	}
-	access := "hostssl all all 127.0.0.1/32 scram-sha-256"
-	if spec.PlainToo {
-		access = "host" + strings.TrimPrefix(access, "hostssl")
-	}
-	var file string
+	var access, data string
 	var loaded time.Time
-	if err := d.ask(ctx, "SELECT current_setting('hba_file'), pg_conf_load_time()", &file, &loaded); err != nil {
+	if err := d.ask(ctx, "SELECT current_setting('hba_file'), current_setting('data_directory'), pg_conf_load_time()", &access, &data, &loaded); err != nil {
 		return fmt.Errorf("configure: %w", err)
 	}
-	statements = append(statements, "COPY (SELECT "+literal(access)+") TO "+literal(file), "SELECT pg_reload_conf()")
-	if err := d.execute(ctx, statements...); err != nil {
+	bearers := filepath.Join(data, "bearers.pem")
+	settings := map[string]string{"ssl_ca_file": bearers}
+	maps.Copy(settings, spec.Settings)
+	statements := []string{copyTo(string(d.authority.pem()), bearers), copyTo(admission(spec, version), access), "ALTER SYSTEM RESET ALL"}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		statements = append(statements, "ALTER SYSTEM SET "+identifier(name)+" = "+literal(settings[name]))
+	}
+	if err := d.execute(ctx, append(statements, "SELECT pg_reload_conf()")...); err != nil {
 		return fmt.Errorf("configure: %w", err)
 	}
 	for again := loaded; !again.After(loaded); {
@@ -64,6 +81,42 @@ func (d *database) configure(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// separateGrants is the version since which membership of a role comes with or without its privileges, and whoever makes a role
+// is a member of it without them. https://www.postgresql.org/docs/release/16.0/
+const separateGrants = 16
+
+func (d *database) version(ctx context.Context) (major int, err error) {
+	err = d.ask(ctx, "SELECT current_setting('server_version_num')::int / 10000", &major)
+	if err != nil {
+		err = fmt.Errorf("ask PostgreSQL for its version: %w", err)
+	}
+	return major, err
+}
+
+// admission is who gets in how, as pg_hba.conf says it. Bearers of tokens get in with a certificate that they get for them from us,
+// because RDS's own way, a PAM module, would have to be installed on this machine, and not every PostgreSQL is built with LDAP.
+// To pg_hba.conf the maker of a role is a member of it in every version: here the master user needs a password all the same. (RDS-31)
+func admission(spec account.Database, version int) string {
+	host := "hostssl"
+	if spec.PlainToo {
+		host = "host"
+	}
+	passwords := func(whose string) string { return host + " all " + whose + " 127.0.0.1/32 scram-sha-256" }
+	var lines []string
+	if spec.Tokens && version >= separateGrants {
+		lines = append(lines, passwords(identifier(spec.User)))
+	}
+	if spec.Tokens {
+		lines = append(lines, "hostssl all +"+tokenRole+" 127.0.0.1/32 cert", "hostnossl all +"+tokenRole+" 127.0.0.1/32 reject")
+	}
+	return strings.Join(append(lines, passwords("all")), "\n")
+}
+
+// copyTo has PostgreSQL, whose files are its user's, write lines of text.
+func copyTo(text, file string) string {
+	return "COPY (SELECT unnest(string_to_array(" + literal(text) + ", chr(10)))) TO " + literal(file)
 }
 
 // setPassword gives the master user another password. (SM-3)

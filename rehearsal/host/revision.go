@@ -26,7 +26,7 @@ type revision struct {
 	lost map[string]string // where the last connection to it did not arrive, and why
 }
 
-// newRevision gives the instances what the plan gives them and what the platform adds: the role's credentials, where the
+// newRevision gives the instances what the plan gives them, its secrets as they are now, and what the platform adds: the role's credentials, where the
 // endpoints of this simulation are, and the root certificates that vouch for them. (RUN-1)
 func (h *Host) newRevision(ctx context.Context, spec account.Service) (*revision, error) {
 	command, err := h.pull(ctx, spec)
@@ -41,13 +41,25 @@ func (h *Host) newRevision(ctx context.Context, spec account.Service) (*revision
 	variables["SSL_CERT_FILE"] = h.RootCertificates()
 	// The service listens on every interface of its container; this machine is no container.
 	variables["LISTEN_HOST"] = loopback
-	if err := errors.Join(r.leadOut(variables), r.grant(variables)); err != nil {
+	if err := errors.Join(r.leadOut(variables), r.inject(variables), r.grant(variables)); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	for name, value := range variables {
 		r.environment = append(r.environment, name+"="+value)
 	}
 	return r, nil
+}
+
+// inject reads the environment's secrets. Instances that are started later get what was read now. (AR-30, AR-32)
+func (r *revision) inject(variables map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(r.spec.Secrets)) {
+		value, err := r.host.Account.Injected(r.spec.RoleARN, r.spec.Region, r.spec.Secrets[name])
+		if err != nil {
+			return fmt.Errorf("Failed to retrieve the secret of the environment variable %s: %w", name, err)
+		}
+		variables[name] = value
+	}
+	return nil
 }
 
 func (r *revision) grant(variables map[string]string) error {

@@ -149,7 +149,8 @@ func (s *service) turnTo(next *revision) (before *revision) {
 	return before
 }
 
-// Unreached says what running services have tried to connect to and did not reach, and what their networks lack for it. (NET-1)
+// Unreached says what running services have tried to connect to and did not reach, and what their networks lack for it, or
+// whom a database did not let in. (NET-1, RDS-34)
 func (h *Host) Unreached() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -161,6 +162,9 @@ func (h *Host) Unreached() []string {
 			all = append(all, s.current.missing()...)
 		}
 		s.mu.Unlock()
+	}
+	for _, cluster := range slices.Sorted(maps.Keys(h.databases)) {
+		all = append(all, h.databases[cluster].notAdmitted()...)
 	}
 	return all
 }

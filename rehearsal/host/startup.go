@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 )
 
 // What may come instead of a start-up message, and the longest one that PostgreSQL takes.
@@ -19,26 +20,6 @@ const (
 	longestStartup         = 10000
 	readOnlySetting        = "default_transaction_read_only\x00on\x00"
 )
-
-// relayReader passes a connection on to PostgreSQL as to one of Aurora's readers: its session may only read. One PostgreSQL
-// stands for both, so this end of the connection is ours: we speak TLS with the server's own certificate, which
-// keeps the password's binding to it, and add a setting to the start-up message. (RDS-24)
-func relayReader(client net.Conn, addr string, certificate tls.Certificate) {
-	server, err := net.Dial("tcp4", addr)
-	if err != nil {
-		return
-	}
-	secured, startup, err := greet(client, certificate)
-	if err == nil {
-		server, err = introduce(server, startup, secured != client)
-	}
-	if err != nil {
-		_ = server.Close()
-		_ = secured.Close()
-		return
-	}
-	join(secured, server)
-}
 
 // greet reads a client's start-up message, after TLS if the client asks for it.
 func greet(client net.Conn, certificate tls.Certificate) (secured net.Conn, startup []byte, err error) {
@@ -58,32 +39,47 @@ func greet(client net.Conn, certificate tls.Certificate) (secured net.Conn, star
 			if _, err := secured.Write([]byte("N")); err != nil {
 				return secured, nil, err
 			}
-		case cancelRequest:
-			return secured, startup, nil
 		default:
-			return secured, readOnly(startup), nil
+			return secured, startup, nil
 		}
 	}
 }
 
-// introduce sends a start-up message to the server.
-func introduce(server net.Conn, startup []byte, secured bool) (net.Conn, error) {
-	if secured {
-		if err := binary.Write(server, binary.BigEndian, []uint32{8, sslRequest}); err != nil {
-			return server, err
-		}
-		answer := make([]byte, 1)
-		if _, err := io.ReadFull(server, answer); err != nil {
-			return server, err
-		}
-		if answer[0] != 'S' {
-			return server, errors.New("the server speaks no TLS")
-		}
-		// The client verifies the certificate that both ends use; between the two there is nobody.
-		server = tls.Client(server, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
+// introduce connects to a server and sends a start-up message, if need be as the bearer of a certificate.
+func introduce(addr string, startup []byte, secured bool, login *tls.Certificate) (net.Conn, error) {
+	server, err := net.Dial("tcp4", addr)
+	if err != nil {
+		return nil, err
 	}
-	_, err := server.Write(startup)
-	return server, err
+	if secured {
+		if server, err = secure(server, login); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := server.Write(startup); err != nil {
+		return nil, errors.Join(err, server.Close())
+	}
+	return server, nil
+}
+
+func secure(server net.Conn, login *tls.Certificate) (net.Conn, error) {
+	answer := make([]byte, 1)
+	err := binary.Write(server, binary.BigEndian, []uint32{8, sslRequest})
+	if err == nil {
+		_, err = io.ReadFull(server, answer)
+	}
+	if err == nil && answer[0] != 'S' {
+		err = errors.New("the server speaks no TLS")
+	}
+	if err != nil {
+		return nil, errors.Join(err, server.Close())
+	}
+	// The client verifies the certificate that both ends use; between the two there is nobody.
+	config := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
+	if login != nil {
+		config.Certificates = []tls.Certificate{*login}
+	}
+	return tls.Client(server, config), nil
 }
 
 func readStartup(from io.Reader) ([]byte, error) {
@@ -98,6 +94,22 @@ func readStartup(from io.Reader) ([]byte, error) {
 	startup := append(head, make([]byte, length-8)...)
 	_, err := io.ReadFull(from, startup[8:])
 	return startup, err
+}
+
+func isCancel(startup []byte) bool { return binary.BigEndian.Uint32(startup[4:]) == cancelRequest }
+
+// parameter is one of the names and values in a start-up message; empty where there is none.
+func parameter(startup []byte, name string) string {
+	if isCancel(startup) {
+		return ""
+	}
+	fields := strings.Split(string(startup[8:]), "\x00")
+	for i := 0; i+1 < len(fields); i += 2 {
+		if fields[i] == name {
+			return fields[i+1]
+		}
+	}
+	return ""
 }
 
 // readOnly adds a setting to the names and values that a start-up message ends in.
