@@ -101,7 +101,7 @@ func (s *settings) readAll() Config {
 		DatabaseMaxCapacity: setting(s, keyDatabaseMaxCapacity, 1, number),
 		DatabaseSleepAfter:  setting(s, keyDatabaseSleepAfter, 300, wholeNumber),
 		DatabaseInstances:   setting(s, keyDatabaseInstances, 1, wholeNumber),
-		DatabaseLogin:       setting(s, keyDatabaseLogin, loginPassword, text),
+		DatabaseLogin:       setting(s, keyDatabaseLogin, loginIAM, text),
 		Zones:               setting(s, keyZones, 2, wholeNumber),
 		Egress:              setting(s, keyEgress, egressEndpoints, text),
 		Access:              setting(s, keyAccess, accessPublic, text),

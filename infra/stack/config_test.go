@@ -15,7 +15,7 @@ const uuid = "01234567-89ab-cdef-0123-456789abcdef"
 
 var defaults = Config{
 	Region: "eu-west-1", CPU: 256, Memory: 512, MinInstances: 1, MaxInstances: 2, Concurrency: 80,
-	DatabaseMinCapacity: 0, DatabaseMaxCapacity: 1, DatabaseSleepAfter: 300, DatabaseInstances: 1, DatabaseLogin: "password",
+	DatabaseMinCapacity: 0, DatabaseMaxCapacity: 1, DatabaseSleepAfter: 300, DatabaseInstances: 1, DatabaseLogin: "iam",
 	Zones: 2, Egress: "endpoints", Access: "public", Protect: false, FinalSnapshot: true, LogLevel: "info", LogRetentionDays: 14,
 }
 
@@ -30,7 +30,7 @@ func TestConfig(t *testing.T) {
 			map[string]string{
 				"aws:region": "us-east-1", "todo:cpu": "4096", "todo:memory": "12288", "todo:minInstances": "25",
 				"todo:maxInstances": "25", "todo:concurrency": "200", "todo:databaseMinCapacity": "0.5",
-				"todo:databaseMaxCapacity": "256", "todo:databaseSleepAfter": "86400", "todo:databaseInstances": "16", "todo:databaseLogin": "iam",
+				"todo:databaseMaxCapacity": "256", "todo:databaseSleepAfter": "86400", "todo:databaseInstances": "16", "todo:databaseLogin": "password",
 				"todo:zones": "3", "todo:egress": "nat", "todo:access": "public", "todo:protect": "true", "todo:finalSnapshot": "false", "todo:logLevel": "error",
 				"todo:logRetentionDays": "3653", "todo:alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
 				"todo:xray": "true", "todo:customDomain": "*.example.com",
@@ -39,7 +39,7 @@ func TestConfig(t *testing.T) {
 			func(c *Config) {
 				*c = Config{
 					Region: "us-east-1", CPU: 4096, Memory: 12288, MinInstances: 25, MaxInstances: 25, Concurrency: 200,
-					DatabaseMinCapacity: 0.5, DatabaseMaxCapacity: 256, DatabaseSleepAfter: 86400, DatabaseInstances: 16, DatabaseLogin: "iam",
+					DatabaseMinCapacity: 0.5, DatabaseMaxCapacity: 256, DatabaseSleepAfter: 86400, DatabaseInstances: 16, DatabaseLogin: "password",
 					Zones: 3, Egress: "nat", Access: "public", Protect: true, FinalSnapshot: false, LogLevel: "error", LogRetentionDays: 3653,
 					AlarmTopicARN: "arn:aws:sns:us-east-1:123456789012:alarms",
 					XRay:          true, CustomDomain: "*.example.com",
@@ -97,7 +97,7 @@ func TestConfigRefuses(t *testing.T) {
 		},
 		"a short nap":    {map[string]string{"todo:databaseSleepAfter": "299"}, []string{`todo:databaseSleepAfter is "299": must be from 300 to 86400`}},
 		"no database":    {map[string]string{"todo:databaseInstances": "0"}, []string{`todo:databaseInstances is "0": must be from 1 to 16`}},
-		"another login":  {map[string]string{"todo:databaseLogin": "IAM"}, []string{`todo:databaseLogin is "IAM": must be one of password, iam`}},
+		"another login":  {map[string]string{"todo:databaseLogin": "IAM"}, []string{`todo:databaseLogin is "IAM": must be one of iam, password`}},
 		"one zone":       {map[string]string{"todo:zones": "1"}, []string{`todo:zones is "1": must be from 2 to 3`}},
 		"another egress": {map[string]string{"todo:egress": "NAT"}, []string{`todo:egress is "NAT": must be one of endpoints, nat`}},
 		"another access": {map[string]string{"todo:access": "internal"}, []string{`todo:access is "internal": must be one of public, private`}},

@@ -13,8 +13,6 @@ const (
 	loginARN   = "arn:aws:rds-db:eu-west-1:123456789012:dbuser:cluster-ABCDEFGH/todo"
 )
 
-var withTokens = map[string]string{"todo:databaseLogin": "iam"}
-
 func imageConfiguration(t *testing.T, r *recorder) map[string]any {
 	t.Helper()
 	source, _ := r.only(t, "aws:apprunner/service:Service").values()["sourceConfiguration"].(map[string]any)
@@ -38,14 +36,14 @@ func TestLoginWithTokensNeedsNoSecretAtRunTime(t *testing.T) {
 		},
 		"runtimeEnvironmentSecrets": map[string]any{"DATABASE_ADMIN_SECRET": secretARN},
 	}
-	if diff := cmp.Diff(imageConfiguration(t, up(t, withTokens)), want); diff != "" {
+	if diff := cmp.Diff(imageConfiguration(t, up(t, nil)), want); diff != "" {
 		t.Errorf("image configuration (-got +want):\n%s", diff)
 	}
 }
 
 // What the service reads at run time needs a way; what App Runner reads for it needs none.
 func TestTokensNeedNoWayOutOfTheNetwork(t *testing.T) {
-	r := up(t, withTokens)
+	r := up(t, nil)
 	for _, typ := range []string{"aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/natGateway:NatGateway", "aws:ec2/eip:Eip"} {
 		if found := r.all(typ); len(found) > 0 {
 			t.Errorf("there are %d of %s, want none", len(found), typ)
@@ -54,7 +52,7 @@ func TestTokensNeedNoWayOutOfTheNetwork(t *testing.T) {
 	if got := len(r.all("aws:ec2/securityGroup:SecurityGroup")); got != 2 {
 		t.Errorf("%d security groups, want the service's and the database's", got)
 	}
-	r = up(t, map[string]string{"todo:databaseLogin": "iam", "todo:egress": "nat"})
+	r = up(t, shapes["nat"])
 	if got := len(r.all("aws:ec2/natGateway:NatGateway")); got != 1 {
 		t.Errorf("%d NAT gateways where one is asked for", got)
 	}
@@ -63,7 +61,7 @@ func TestTokensNeedNoWayOutOfTheNetwork(t *testing.T) {
 // A policy of its own: it is made before a deployment that goes over to tokens, and deleted after one that goes back, which
 // one policy for all, changed before the deployment, would not be.
 func TestLoginPolicyHoldsTheLeast(t *testing.T) {
-	for _, policy := range up(t, nil).all(rolePolicy) {
+	for _, policy := range up(t, shapes["password"]).all(rolePolicy) {
 		if strings.Contains(policy.values()["policy"].(string), "rds-db") {
 			t.Errorf("with a password %s allows logging in with tokens", policy.name)
 		}
@@ -77,7 +75,7 @@ func TestLoginPolicyHoldsTheLeast(t *testing.T) {
 			statement{"Effect": "Allow", "Action": []any{"rds-db:connect"}, "Resource": []any{loginARN}},
 		}},
 	}
-	r := up(t, withTokens)
+	r := up(t, nil)
 	got := map[string]any{}
 	for _, policy := range r.all(rolePolicy) {
 		if role := policy.values()["role"]; role == "service-instance-id" {
@@ -95,7 +93,7 @@ func TestLoginPolicyHoldsTheLeast(t *testing.T) {
 
 // PostgreSQL logs that a token was refused; why, RDS writes to a log of its own.
 func TestRefusedTokensAreLogged(t *testing.T) {
-	r := up(t, withTokens)
+	r := up(t, nil)
 	cluster := r.only(t, "aws:rds/cluster:Cluster")
 	if diff := cmp.Diff(cluster.values()["enabledCloudwatchLogsExports"], any([]any{"postgresql", "iam-db-auth-error"})); diff != "" {
 		t.Errorf("exported logs (-got +want):\n%s", diff)

@@ -37,7 +37,7 @@ func TestDatabase(t *testing.T) {
 		"storageEncrypted":        true,
 		"vpcSecurityGroupIds":     []any{"network-database-id"},
 	}
-	cluster := up(t, nil).only(t, "aws:rds/cluster:Cluster")
+	cluster := up(t, shapes["password"]).only(t, "aws:rds/cluster:Cluster")
 	if diff := cmp.Diff(cluster.values(), want); diff != "" {
 		t.Errorf("cluster (-got +want):\n%s", diff)
 	}
@@ -48,6 +48,7 @@ func TestDatabase(t *testing.T) {
 	want["backupRetentionPeriod"] = 14.0
 	want["deletionProtection"] = true
 	want["serverlessv2ScalingConfiguration"] = map[string]any{"minCapacity": 0.5, "maxCapacity": 1.0}
+	want["enabledCloudwatchLogsExports"] = []any{"postgresql", "iam-db-auth-error"}
 	r := up(t, shapes["protected"])
 	cluster = r.only(t, "aws:rds/cluster:Cluster")
 	if diff := cmp.Diff(cluster.values(), want); diff != "" {
@@ -91,7 +92,7 @@ func TestDatabaseInstance(t *testing.T) {
 
 // RDS would make the group itself, to be kept for ever, if it were not there first.
 func TestDatabaseLogIsThereBeforeTheCluster(t *testing.T) {
-	r := up(t, map[string]string{"todo:logRetentionDays": "30"})
+	r := up(t, map[string]string{"todo:databaseLogin": "password", "todo:logRetentionDays": "30"})
 	log := r.only(t, "aws:cloudwatch/logGroup:LogGroup")
 	want := map[string]any{"name": "/aws/rds/cluster/todo-dev/postgresql", "retentionInDays": 30.0}
 	if diff := cmp.Diff(log.values(), want); diff != "" {
@@ -148,7 +149,7 @@ func TestImageIsBuiltForAppRunner(t *testing.T) {
 }
 
 func TestService(t *testing.T) {
-	service := up(t, nil).only(t, "aws:apprunner/service:Service")
+	service := up(t, shapes["password"]).only(t, "aws:apprunner/service:Service")
 	want := map[string]any{
 		"serviceName":                 "todo-dev",
 		"autoScalingConfigurationArn": "arn:aws:x:eu-west-1:123456789012:service-scaling",
@@ -227,7 +228,7 @@ func TestServiceComesLast(t *testing.T) {
 				"RolePolicy::service-access", "RolePolicy::service-instance", "ClusterInstance::database-1",
 				"VpcConnector::service-connector-2", "SecurityGroupIngressRule::network-database-from-service",
 				"SecurityGroupEgressRule::network-database-from-service", "RouteTableAssociation::network-private-1")
-			dependencies := up(t, map[string]string{"todo:egress": egress}).
+			dependencies := up(t, map[string]string{"todo:databaseLogin": "password", "todo:egress": egress}).
 				only(t, "aws:apprunner/service:Service").request.GetDependencies()
 			for _, need := range needs {
 				if !slices.ContainsFunc(dependencies, func(urn string) bool { return strings.HasSuffix(urn, need) }) {
@@ -273,7 +274,7 @@ func TestRolesHoldTheLeast(t *testing.T) {
 			statement{"Effect": "Allow", "Action": []any{"secretsmanager:GetSecretValue"}, "Resource": []any{secretARN}},
 		),
 	}
-	r := up(t, nil)
+	r := up(t, shapes["password"])
 	got := map[string]any{}
 	for _, role := range r.all("aws:iam/role:Role") {
 		got[role.name+" trust"] = parse(t, role.values()["assumeRolePolicy"])
@@ -309,8 +310,13 @@ func TestPhysicalNamesAreKept(t *testing.T) {
 		"aws:apprunner/service:Service":           "serviceName",
 		"aws:apprunner/vpcConnector:VpcConnector": "vpcConnectorName",
 	} {
-		if got := r.only(t, typ).request.GetIgnoreChanges(); !slices.Contains(got, property) {
-			t.Errorf("%s ignores changes of %v, want %s among them", typ, got, property)
+		if len(r.all(typ)) == 0 {
+			t.Errorf("there is no %s", typ)
+		}
+		for _, registered := range r.all(typ) {
+			if got := registered.request.GetIgnoreChanges(); !slices.Contains(got, property) {
+				t.Errorf("%s %s ignores changes of %v, want %s among them", typ, registered.name, got, property)
+			}
 		}
 	}
 }

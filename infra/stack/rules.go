@@ -31,7 +31,7 @@ var webACLARN = regexp.MustCompile(`^arn:aws:wafv2:([a-z0-9-]+):\d{12}:regional/
 
 var (
 	egresses = []string{egressEndpoints, egressNAT}
-	logins   = []string{loginPassword, loginIAM}
+	logins   = []string{loginIAM, loginPassword}
 	accesses = []string{accessPublic, accessPrivate}
 	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 	retentions = []int{

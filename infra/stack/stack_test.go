@@ -14,10 +14,10 @@ import (
 
 // shapes are the stacks that differ in which resources they have.
 var shapes = map[string]map[string]string{
-	"default": nil,
-	"nat":     {"todo:egress": "nat"},
-	"private": {"todo:access": "private"},
-	"iam":     {"todo:databaseLogin": "iam"},
+	"default":  nil,
+	"nat":      {"todo:egress": "nat"},
+	"private":  {"todo:access": "private"},
+	"password": {"todo:databaseLogin": "password"},
 	"protected": {
 		"todo:alarmEmail": "ops@example.com", "todo:xray": "true", "todo:protect": "true", "todo:zones": "3", "todo:databaseInstances": "2", "todo:databaseMinCapacity": "0.5",
 	},
@@ -173,10 +173,10 @@ func TestWhoMayTalkToWhom(t *testing.T) {
 		"out network-service-id to network-secrets-id 443",
 	}
 	tests := map[string][]string{
-		"default": slices.Concat(toSecrets, toDatabase),
-		"nat":     slices.Concat([]string{"out network-service-id to 0.0.0.0/0 443"}, toDatabase),
-		"iam":     toDatabase,
-		"private": slices.Concat([]string{"in network-requests-id from 10.0.0.0/16 443"}, toSecrets, toDatabase),
+		"default":  toDatabase,
+		"nat":      slices.Concat([]string{"out network-service-id to 0.0.0.0/0 443"}, toDatabase),
+		"password": slices.Concat(toSecrets, toDatabase),
+		"private":  slices.Concat([]string{"in network-requests-id from 10.0.0.0/16 443"}, toDatabase),
 	}
 	for shape, want := range tests {
 		t.Run(shape, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestNoNATGatewayUnlessAskedFor(t *testing.T) {
 		endpoint = "aws:ec2/vpcEndpoint:VpcEndpoint"
 		nat      = "aws:ec2/natGateway:NatGateway"
 	)
-	r := up(t, nil)
+	r := up(t, shapes["password"])
 	if got := len(r.all(nat)); got != 0 {
 		t.Errorf("%d NAT gateways, want none", got)
 	}
@@ -245,7 +245,7 @@ func TestNoNATGatewayUnlessAskedFor(t *testing.T) {
 		t.Errorf("endpoint (-got +want):\n%s", diff)
 	}
 
-	r = up(t, map[string]string{"todo:egress": "nat", "todo:zones": "3"})
+	r = up(t, map[string]string{"todo:databaseLogin": "password", "todo:egress": "nat", "todo:zones": "3"})
 	if got := len(r.all(endpoint)); got != 0 {
 		t.Errorf("%d endpoints beside the NAT gateway, want none", got)
 	}

@@ -16,7 +16,8 @@ func TestUpWithoutAWayToTheDatabase(t *testing.T) {
 	}
 	for _, want := range []string{
 		"/readyz answered 503 Service Unavailable: {",
-		"todo-dev cannot reach Secrets Manager: the security groups",
+		"todo-dev cannot reach todo-dev.cluster-",
+		"the security groups",
 		"let nothing in from the security groups",
 	} {
 		if !strings.Contains(up.text(), want) {

@@ -76,6 +76,7 @@ func TestSettingsKeepTheData(t *testing.T) {
 		"databaseMaxCapacity": {"todo:databaseMaxCapacity": "4"},
 		"databaseSleepAfter":  {"todo:databaseSleepAfter": 600},
 		"databaseInstances":   {"todo:databaseInstances": 2},
+		"databaseLogin":       {"todo:databaseLogin": "password"},
 		"zones":               {"todo:zones": 3},
 		"egress":              {"todo:egress": "nat"},
 		"access":              {"todo:access": "private"},
