@@ -45,8 +45,11 @@ func (h *Host) RestartDatabase(ctx context.Context, cluster string) error {
 	})
 }
 
-// FailOver implements account.Runtime. (RDS-23)
+// FailOver implements account.Runtime. Whoever was to take over may be leaving, too, by now. (RDS-23, RDS-27)
 func (h *Host) FailOver(ctx context.Context, spec account.Database) error {
+	if len(spec.Writers) == 0 {
+		return h.RunDatabase(ctx, spec)
+	}
 	return h.change(ctx, spec.Cluster, func(ctx context.Context, d *database) error { return d.failOver(ctx, spec) })
 }
 

@@ -267,6 +267,21 @@ func TestInstancesGoAndTheirDataStays(t *testing.T) {
 	}
 }
 
+// Two instances that are deleted at once: the one that was to take over is leaving, too, when it comes to that. RDS-27
+func TestAFailoverToNobodyEnds(t *testing.T) {
+	l := newLife(t)
+	d := l.host.databaseOf(l.cluster.id)
+	spec := d.spec
+	spec.Writers, spec.Readers = nil, nil
+	l.must(l.host.FailOver(l.ctx, spec))
+	if now, _ := d.lookAt(); now != away {
+		t.Errorf("a cluster without instances is in the state %d, want it away", now)
+	}
+	if _, err := l.connect(l.cluster, l.own, same); err == nil {
+		t.Error("a cluster without instances answers")
+	}
+}
+
 var session = provider.Session{Region: region}
 
 // SM-3, SM-4
