@@ -16,7 +16,7 @@ import (
 func (e Evidence) Causes() []string {
 	var causes []string
 	for _, likely := range []func(Evidence) string{
-		wrongPlatform, roleNotAssumable, imageNotPulled, ended, wrongPort, healthCheckRefused, slowStart,
+		wrongPlatform, roleNotAssumable, imageNotPulled, secretNotRead, ended, wrongPort, healthCheckRefused, slowStart, tokenRefused,
 	} {
 		if cause := likely(e); cause != "" {
 			causes = append(causes, cause)
@@ -59,6 +59,8 @@ var (
 	execFormat = regexp.MustCompile(`exec format error`)
 	assuming   = regexp.MustCompile(`[Ee]rror in assuming (access|instance) role ?(\S*)`)
 	pull       = regexp.MustCompile(`Failed to (copy|pull) (the|your application) image`)
+	secret     = regexp.MustCompile(`(?i)(retrieve|pull|fetch) (the )?secret`)
+	badToken   = regexp.MustCompile(`PAM authentication failed`)
 	exitCode   = regexp.MustCompile(`stopped or failed to start|Container exit code: (\d+)`)
 	unhealthy  = regexp.MustCompile(`[Hh]ealth check failed`)
 	checked    = regexp.MustCompile(`\[?[Pp]ath:? '([^']*)'\]?.*[Pp]ort:? '(\d+)'`)
@@ -89,6 +91,24 @@ func imageNotPulled(e Evidence) string {
 	}
 	return "App Runner could not copy the image from ECR: the access role must be allowed to pull from that repository, " +
 		"the image must still be there, and must be for linux/amd64"
+}
+
+// https://docs.aws.amazon.com/apprunner/latest/dg/env-variable.html
+func secretNotRead(e Evidence) string {
+	if e.event(secret) == nil {
+		return ""
+	}
+	return "App Runner could not read a secret of the service's environment: the secret must be there, and the instance role be allowed secretsmanager:GetSecretValue on it"
+}
+
+// RDS tells a client nothing else of a token that it refuses.
+// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.Troubleshooting.html
+func tokenRefused(e Evidence) string {
+	if e.application(badToken) == "" {
+		return ""
+	}
+	return "the database refuses the service's tokens: the instance role must be allowed rds-db:connect as the role that it logs in as, " +
+		"and the cluster's log iam-db-auth-error says why"
 }
 
 // A service that ends says why in its last words.

@@ -49,6 +49,14 @@ func TestCauses(t *testing.T) {
 			Evidence{Events: lines("[AppRunner] Failed to pull your application image. Be sure you configure your service with a valid access role to your ECR repository.")},
 			[]string{"could not copy the image from ECR"},
 		},
+		"a secret that is not read": {
+			Evidence{Events: lines("[AppRunner] Failed to retrieve the secret of the environment variable DATABASE_ADMIN_SECRET")},
+			[]string{"the instance role be allowed secretsmanager:GetSecretValue on it"},
+		},
+		"a token that is refused": {
+			Evidence{Application: lines(`{"level":"WARN","msg":"database is not ready","error":"FATAL: PAM authentication failed for user \"todo\" (SQLSTATE 28000)"}`)},
+			[]string{"the database refuses the service's tokens: the instance role must be allowed rds-db:connect"},
+		},
 		"a wrong setting": {
 			Evidence{Events: lines(checking, exited), Application: lines("configuration:", "DATABASE_HOST is missing")},
 			[]string{`the service ended before it was healthy: its last line is "DATABASE_HOST is missing"`},

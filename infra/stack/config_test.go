@@ -238,7 +238,7 @@ func TestProjectDeclaresEveryKey(t *testing.T) {
 func TestStackFiles(t *testing.T) {
 	tests := map[string]func(t *testing.T, c Config){
 		"dev": func(t *testing.T, c Config) {
-			if c.Protect || c.DatabaseMinCapacity != 0 || c.Egress != egressEndpoints {
+			if c.Protect || c.DatabaseMinCapacity != 0 || c.Egress != egressEndpoints || c.DatabaseLogin != loginIAM {
 				t.Errorf("dev is not the smallest bill: %+v", c)
 			}
 		},

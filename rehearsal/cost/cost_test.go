@@ -12,7 +12,7 @@ import (
 type inputs = map[string]any
 
 // stackOf is what the program declares that costs something, with the settings that the costs go by.
-func stackOf(cpu, memory string, least, most, minCapacity, maxCapacity float64, instances, zones int, protect bool) []Resource {
+func stackOf(cpu, memory string, least, most, minCapacity, maxCapacity float64, instances int, protect bool) []Resource {
 	all := []Resource{
 		{Type: typeAutoScaling, ID: "scaling", Inputs: inputs{"minSize": least, "maxSize": most}},
 		{Type: "aws:apprunner/service:Service", Inputs: inputs{
@@ -21,8 +21,6 @@ func stackOf(cpu, memory string, least, most, minCapacity, maxCapacity float64, 
 		{Type: typeCluster, ID: "todo", Inputs: inputs{
 			"manageMasterUserPassword": true, "deletionProtection": protect,
 			"serverlessv2ScalingConfiguration": inputs{"minCapacity": minCapacity, "maxCapacity": maxCapacity}}},
-		{Type: "aws:ec2/vpcEndpoint:VpcEndpoint", Inputs: inputs{
-			"vpcEndpointType": "Interface", "subnetIds": slices.Repeat([]any{"subnet"}, zones)}},
 		{Type: "aws:ecr/repository:Repository", Inputs: inputs{}},
 		{Type: "aws:ec2/vpc:Vpc", Inputs: inputs{}},
 	}
@@ -43,9 +41,14 @@ func planned(resources []Resource) []Resource {
 }
 
 var (
-	dev  = stackOf("256", "512", 1, 1, 0, 1, 1, 2, false)
-	prod = stackOf("1024", "2048", 2, 10, 0.5, 8, 2, 3, true)
+	dev  = stackOf("256", "512", 1, 1, 0, 1, 1, false)
+	prod = stackOf("1024", "2048", 2, 10, 0.5, 8, 2, true)
 )
+
+func endpoint(zones int) Resource {
+	return Resource{Type: "aws:ec2/vpcEndpoint:VpcEndpoint", Inputs: inputs{
+		"vpcEndpointType": "Interface", "subnetIds": slices.Repeat([]any{"subnet"}, zones)}}
+}
 
 // The sums are computed by hand, line by line, in the comments.
 func TestMonth(t *testing.T) {
@@ -55,13 +58,16 @@ func TestMonth(t *testing.T) {
 		idle, busy string
 	}{
 		// Memory 0.5 × 0.007 × 730 = 2.56; CPU 0.25 × 0.064 × 730 = 11.68; 1 ACU × 0.14 × 730 = 102.20; storage 0.11 and
-		// 10 × 0.22 = 2.20; endpoint 2 × 0.011 × 730 = 16.06; secret 0.40; images 0.02.
-		"dev": {euWest1, dev, "19.15", "135.23"},
+		// 10 × 0.22 = 2.20; secret 0.40; images 0.02.
+		"dev": {euWest1, dev, "3.09", "119.17"},
+		// 2 × 0.011 × 730 = 16.06, and 3 × 0.011 × 730 = 24.09.
+		"dev with an endpoint": {euWest1, append(slices.Clone(dev), endpoint(2)), "19.15", "135.23"},
+		"an endpoint":          {euWest1, []Resource{endpoint(3)}, "24.09", "24.09"},
 		// Memory 2 × 2 and 4 × 2 GB: 20.44 and 40.88; CPU 4 × 46.72 = 186.88; 2 × 0.5 and 2 × 2 ACU: 102.20 and 408.80; storage
-		// 1.10, 5.50 and 100 × 0.22 = 22; endpoint 24.09; secret 0.40; images 0.02.
-		"prod": {euWest1, prod, "148.25", "688.57"},
-		// 2.56 + 0 + 0.10 + 14.60 + 0.40 + 0.02; and with 11.68 + 87.60 + 2.00.
-		"dev in us-east-1": {usEast1, dev, "17.68", "118.96"},
+		// 1.10, 5.50 and 100 × 0.22 = 22; secret 0.40; images 0.02.
+		"prod": {euWest1, prod, "124.16", "664.48"},
+		// 2.56 + 0 + 0.10 + 0.40 + 0.02; and with 11.68 + 87.60 + 2.00.
+		"dev in us-east-1": {usEast1, dev, "3.08", "104.36"},
 		// 0.048 × 730 = 35.04 and 0.005 × 730 = 3.65.
 		"nat": {euWest1, []Resource{{Type: "aws:ec2/natGateway:NatGateway"}, {Type: "aws:ec2/eip:Eip"}}, "38.69", "38.69"},
 		"a gateway endpoint": {euWest1, []Resource{{Type: "aws:ec2/vpcEndpoint:VpcEndpoint", Inputs: inputs{
@@ -93,7 +99,7 @@ func TestMonth(t *testing.T) {
 }
 
 func TestWhatHasNoPriceIsListed(t *testing.T) {
-	other := stackOf("256", "512", 1, 1, 0, 1, 1, 2, false)
+	other := stackOf("256", "512", 1, 1, 0, 1, 1, false)
 	other[2].Inputs["storageType"] = "aurora-iopt1"
 	tests := map[string]struct {
 		resources []Resource
