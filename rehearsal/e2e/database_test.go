@@ -17,18 +17,6 @@ import (
 // What Aurora does to a database while the real service uses it.
 func (l *life) database(t *testing.T) {
 	c, aws := l.client(t), l.account()
-	t.Run("a rotated password fails no request", func(t *testing.T) {
-		if failed := underLoad(t, c, func(ctx context.Context) error {
-			return aws.RotateSecret(ctx, l.cluster(t).SecretARN)
-		}); failed != 0 {
-			t.Errorf("%d requests were answered 503", failed)
-		}
-		// Sessions from before the rotation would hide a service that cannot log in any more.
-		if err := aws.RebootDBInstance(t.Context(), l.cluster(t).Writer); err != nil {
-			t.Fatal(err)
-		}
-		await(t, "the service logs in with the new password", c.works)
-	})
 	t.Run("a restart costs 503s only", func(t *testing.T) {
 		if failed := underLoad(t, c, func(ctx context.Context) error {
 			return aws.RebootDBInstance(ctx, l.cluster(t).Writer)

@@ -92,7 +92,7 @@ func (b *tokens) credentials(name, action, resource string) aws.Credentials {
 	if err != nil {
 		b.Fatal(err)
 	}
-	issued, err := b.credentialsOf(b.T, arn).Retrieve(b.T.Context())
+	issued, err := b.credentialsOf(b.T, arn).Retrieve(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func (b *tokens) credentials(name, action, resource string) aws.Credentials {
 func (b *tokens) execute(statements ...string) {
 	b.Helper()
 	for _, statement := range statements {
-		if _, err := b.master.Exec(b.T.Context(), statement); err != nil {
+		if _, err := b.master.Exec(b.Context(), statement); err != nil {
 			b.Fatalf("%s: %v", statement, err)
 		}
 	}
@@ -114,9 +114,9 @@ func (b *tokens) login(endpoint, role, password string) (who string, err error) 
 	if err != nil {
 		return "", err
 	}
-	err = conn.QueryRow(b.T.Context(), `SELECT session_user || ' read only: ' || current_setting('default_transaction_read_only') || ', tls: ' ||
+	err = conn.QueryRow(b.Context(), `SELECT session_user || ' read only: ' || current_setting('default_transaction_read_only') || ', tls: ' ||
 		(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())`).Scan(&who)
-	return who, errors.Join(err, conn.Close(b.T.Context()))
+	return who, errors.Join(err, conn.Close(b.Context()))
 }
 
 func (b *tokens) mustRefuse(what string, err error, code, text string) {
