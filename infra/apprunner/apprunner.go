@@ -101,6 +101,13 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		}
 		ready = append(ready, policy)
 	}
+	if secret := args.Environment.APIKeysSecret; secret != "" {
+		policy, err := newKeysPolicy(ctx, name, instance.role, secret, inside)
+		if err != nil {
+			return nil, fmt.Errorf("api keys: %w", err)
+		}
+		ready = append(ready, policy)
+	}
 	for _, r := range args.After {
 		ready = append(ready, r)
 	}

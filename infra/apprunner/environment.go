@@ -19,6 +19,9 @@ const (
 	logLevel         = "LOG_LEVEL"
 	trustedProxies   = "TRUSTED_PROXIES"
 	rateLimit        = "RATE_LIMIT"
+	apiKeysSecret    = "API_KEYS_SECRET"
+	corsOrigins      = "CORS_ORIGINS"
+	metrics          = "METRICS"
 
 	// databaseAdminSecret is injected: a JSON document with the master's user name and password.
 	databaseAdminSecret = "DATABASE_ADMIN_SECRET"
@@ -26,7 +29,7 @@ const (
 	// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 	tracesExporter = "OTEL_TRACES_EXPORTER"
 	otlpEndpoint   = "OTEL_EXPORTER_OTLP_ENDPOINT"
-	tracedAs       = "OTEL_SERVICE_NAME"
+	serviceName    = "OTEL_SERVICE_NAME"
 )
 
 // collector is where App Runner's own listens beside each instance. https://docs.aws.amazon.com/apprunner/latest/dg/monitor-xray.html
@@ -36,7 +39,7 @@ const collector = "http://localhost:4317"
 // X-Forwarded-For, last. https://docs.aws.amazon.com/apprunner/latest/dg/network-incoming.html
 const appRunnersProxies = 1
 
-// Environment is what the service is told. All fields but Login are required.
+// Environment is what the service is told. All fields are required but those that say otherwise.
 type Environment struct {
 	Region       string
 	DatabaseHost pulumi.StringInput
@@ -46,9 +49,19 @@ type Environment struct {
 	DatabaseConnections int
 	// SecretARN is the secret with the database's master user and its password.
 	SecretARN pulumi.StringInput
-	// Login is the role that the service logs in as; without one that is the master user.
+	// Login is the role that the service logs in as; without one, which is not required, that is the master user.
 	Login    *Login
 	LogLevel string
+	// APIKeysSecret is the ARN of the secret with the API's keys, which the service reads in the same way. Without it the API
+	// is open.
+	APIKeysSecret string
+	// CORSOrigins are those whose pages may use the API.
+	CORSOrigins string
+	// RateLimit is how many requests a second one client may send, 0 for any number. Empty for the service's own limit, or
+	// none where clients cannot be told apart.
+	RateLimit string
+	// Metrics has the service write metrics into its log.
+	Metrics bool
 }
 
 // variables are what the environment and the way the service is set up come to.
@@ -61,6 +74,7 @@ func (args *Args) variables() pulumi.StringMap {
 		databaseMaxConns: pulumi.String(strconv.Itoa(e.DatabaseConnections)),
 		region:           pulumi.String(e.Region),
 		logLevel:         pulumi.String(e.LogLevel),
+		corsOrigins:      pulumi.String(e.CORSOrigins),
 	}
 	if e.Login == nil {
 		// The service reads it itself and anew, because what App Runner injects stays as it was on the day of the deployment.
@@ -74,10 +88,22 @@ func (args *Args) variables() pulumi.StringMap {
 		// Behind a VPC endpoint X-Forwarded-For holds false values: nothing tells one client from another.
 		variables[rateLimit] = pulumi.String("0")
 	}
+	if e.RateLimit != "" {
+		variables[rateLimit] = pulumi.String(e.RateLimit)
+	}
+	if e.APIKeysSecret != "" {
+		variables[apiKeysSecret] = pulumi.String(e.APIKeysSecret)
+	}
+	if args.XRay || e.Metrics {
+		// What tells this stack's traces and metrics from another's.
+		variables[serviceName] = pulumi.String(args.PhysicalName)
+	}
+	if e.Metrics {
+		variables[metrics] = pulumi.String("emf")
+	}
 	if args.XRay {
 		variables[tracesExporter] = pulumi.String("otlp")
 		variables[otlpEndpoint] = pulumi.String(collector)
-		variables[tracedAs] = pulumi.String(args.PhysicalName)
 	}
 	return variables
 }

@@ -31,6 +31,12 @@ const (
 	loginIAM      = "iam"
 )
 
+// Whose pages may use the API.
+const (
+	anyOrigin = "*"
+	noOrigin  = "none"
+)
+
 // Config keys, in the project's own namespace except for the region.
 const (
 	keyRegion              = "aws:region"
@@ -56,6 +62,10 @@ const (
 	keyCustomDomain        = "customDomain"
 	keyWebACLARN           = "webAclArn"
 	keyLogLevel            = "logLevel"
+	keyAPIKeysSecret       = "apiKeysSecret"
+	keyCORSOrigins         = "corsOrigins"
+	keyRateLimit           = "rateLimit"
+	keyMetrics             = "metrics"
 )
 
 // Config is what may differ between environments. Pulumi.yaml describes each key.
@@ -74,7 +84,14 @@ type Config struct {
 	XRay                                     bool
 	CustomDomain, WebACLARN                  string
 	LogLevel                                 string
+	APIKeysSecret, CORSOrigins               string
+	RateLimit                                string // a whole number, or empty for what fits the access
+	Metrics                                  bool
 }
+
+// readsSecrets says whether the service itself asks Secrets Manager for something, and so needs a way there. What App Runner
+// injects, the service does not ask for.
+func (c Config) readsSecrets() bool { return c.DatabaseLogin == loginPassword || c.APIKeysSecret != "" }
 
 // readConfig gives the whole configuration or every problem it has.
 func readConfig(ctx *pulumi.Context) (Config, error) {
@@ -114,6 +131,10 @@ func (s *settings) readAll() Config {
 		CustomDomain:        setting(s, keyCustomDomain, "", text),
 		WebACLARN:           setting(s, keyWebACLARN, "", text),
 		LogLevel:            setting(s, keyLogLevel, "info", text),
+		APIKeysSecret:       setting(s, keyAPIKeysSecret, "", text),
+		CORSOrigins:         setting(s, keyCORSOrigins, anyOrigin, text),
+		RateLimit:           setting(s, keyRateLimit, "", wholeNumberOrNone),
+		Metrics:             setting(s, keyMetrics, false, yesOrNo),
 	}
 }
 
@@ -140,9 +161,19 @@ func configuredNames() ([]string, error) {
 var (
 	text        = kind[string]{"text", func(s string) (string, error) { return s, nil }}
 	wholeNumber = kind[int]{"a whole number", strconv.Atoi}
-	number      = kind[float64]{"a number", func(s string) (float64, error) { return strconv.ParseFloat(s, 64) }}
-	yesOrNo     = kind[bool]{"true or false", parseBool}
+	// wholeNumberOrNone tells a number from none at all, for which there is no number.
+	wholeNumberOrNone = kind[string]{"a whole number, or empty", parseWholeNumberOrNone}
+	number            = kind[float64]{"a number", func(s string) (float64, error) { return strconv.ParseFloat(s, 64) }}
+	yesOrNo           = kind[bool]{"true or false", parseBool}
 )
+
+func parseWholeNumberOrNone(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	n, err := strconv.Atoi(s)
+	return strconv.Itoa(n), err
+}
 
 func parseBool(s string) (bool, error) {
 	if s != "true" && s != "false" {

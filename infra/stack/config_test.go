@@ -17,6 +17,7 @@ var defaults = Config{
 	Region: "eu-west-1", CPU: 256, Memory: 512, MinInstances: 1, MaxInstances: 2, Concurrency: 80,
 	DatabaseMinCapacity: 0, DatabaseMaxCapacity: 1, DatabaseSleepAfter: 300, DatabaseInstances: 1, DatabaseLogin: "iam",
 	Zones: 2, Egress: "endpoints", Access: "public", Protect: false, FinalSnapshot: true, LogLevel: "info", LogRetentionDays: 14,
+	CORSOrigins: "*",
 }
 
 func TestConfig(t *testing.T) {
@@ -34,7 +35,9 @@ func TestConfig(t *testing.T) {
 				"todo:zones": "3", "todo:egress": "nat", "todo:access": "public", "todo:protect": "true", "todo:finalSnapshot": "false", "todo:logLevel": "error",
 				"todo:logRetentionDays": "3653", "todo:alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
 				"todo:xray": "true", "todo:customDomain": "*.example.com",
-				"todo:webAclArn": "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
+				"todo:webAclArn":     "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
+				"todo:apiKeysSecret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:todo/keys@2-AbCd12",
+				"todo:corsOrigins":   "https://example.com, http://localhost:3000", "todo:rateLimit": "0", "todo:metrics": "true",
 			},
 			func(c *Config) {
 				*c = Config{
@@ -43,7 +46,9 @@ func TestConfig(t *testing.T) {
 					Zones: 3, Egress: "nat", Access: "public", Protect: true, FinalSnapshot: false, LogLevel: "error", LogRetentionDays: 3653,
 					AlarmTopicARN: "arn:aws:sns:us-east-1:123456789012:alarms",
 					XRay:          true, CustomDomain: "*.example.com",
-					WebACLARN: "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
+					WebACLARN:     "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/todo/" + uuid,
+					APIKeysSecret: "arn:aws:secretsmanager:us-east-1:123456789012:secret:todo/keys@2-AbCd12",
+					CORSOrigins:   "https://example.com, http://localhost:3000", RateLimit: "0", Metrics: true,
 				}
 			},
 		},
@@ -62,6 +67,11 @@ func TestConfig(t *testing.T) {
 		})
 	}
 }
+
+const (
+	wholeARN    = "must be the whole ARN of a secret in the stack's region, such as arn:aws:secretsmanager:eu-west-1:123456789012:secret:todo/keys-AbCdEf"
+	originsOnly = "must be *, none or origins with commas between, such as https://example.com,http://localhost:3000"
+)
 
 func TestConfigRefuses(t *testing.T) {
 	tests := map[string]struct {
@@ -132,6 +142,33 @@ func TestConfigRefuses(t *testing.T) {
 			[]string{`todo:webAclArn is "arn:aws:wafv2:us-east-1:123456789012:global/webacl/todo/` + uuid + `": ` +
 				`must be the ARN of a regional WAF web ACL in the stack's region`},
 		},
+		"a secret by its name": {
+			map[string]string{"todo:apiKeysSecret": "todo/keys"},
+			[]string{`todo:apiKeysSecret is "todo/keys": ` + wholeARN},
+		},
+		"a secret without its last characters": {
+			map[string]string{"todo:apiKeysSecret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:todo/keys"},
+			[]string{`todo:apiKeysSecret is "arn:aws:secretsmanager:eu-west-1:123456789012:secret:todo/keys": ` + wholeARN},
+		},
+		"a secret elsewhere": {
+			map[string]string{"todo:apiKeysSecret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:todo/keys-AbCdEf"},
+			[]string{`todo:apiKeysSecret is "arn:aws:secretsmanager:us-east-1:123456789012:secret:todo/keys-AbCdEf": ` + wholeARN},
+		},
+		"a page for an origin": {
+			map[string]string{"todo:corsOrigins": "https://example.com/app"},
+			[]string{`todo:corsOrigins is "https://example.com/app": ` + originsOnly},
+		},
+		"one origin too many": {
+			map[string]string{"todo:corsOrigins": "https://example.com,"},
+			[]string{`todo:corsOrigins is "https://example.com,": ` + originsOnly},
+		},
+		"an origin as no browser writes it": {
+			map[string]string{"todo:corsOrigins": "https://Example.com"},
+			[]string{`todo:corsOrigins is "https://Example.com": ` + originsOnly},
+		},
+		"a negative rate":     {map[string]string{"todo:rateLimit": "-1"}, []string{`todo:rateLimit is "-1": must be from 0 to 1000000`}},
+		"a rate in words":     {map[string]string{"todo:rateLimit": "many"}, []string{`todo:rateLimit is "many": must be a whole number, or empty`}},
+		"metrics by a format": {map[string]string{"todo:metrics": "emf"}, []string{`todo:metrics is "emf": must be true or false`}},
 		"a region without app runner": {
 			map[string]string{"aws:region": "eu-north-1"},
 			[]string{`aws:region is "eu-north-1": must be one of ap-northeast-1, ap-south-1, ap-southeast-1, ap-southeast-2, ` +
@@ -315,5 +352,5 @@ func scalar(t *testing.T, value any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Trim(strings.TrimSpace(string(text)), `"`)
+	return strings.Trim(strings.TrimSpace(string(text)), `"'`)
 }

@@ -26,6 +26,7 @@ func TestLoginWithTokensNeedsNoSecretAtRunTime(t *testing.T) {
 		"port": "8080",
 		"runtimeEnvironmentVariables": map[string]any{
 			"AWS_REGION":         "eu-west-1",
+			"CORS_ORIGINS":       "*",
 			"DATABASE_HOST":      "todo.cluster-x.eu-west-1.rds.amazonaws.com",
 			"DATABASE_MAX_CONNS": "42",
 			"DATABASE_NAME":      "tasks",

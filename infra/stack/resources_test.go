@@ -178,6 +178,7 @@ func TestService(t *testing.T) {
 					"runtimeEnvironmentVariables": map[string]any{
 						"AWS_REGION":         "eu-west-1",
 						"AWS_SECRET_NAME":    secretARN,
+						"CORS_ORIGINS":       "*",
 						"DATABASE_HOST":      "todo.cluster-x.eu-west-1.rds.amazonaws.com",
 						"DATABASE_MAX_CONNS": "42",
 						"DATABASE_NAME":      "tasks",

@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"example.com/todo/infra/limit"
@@ -28,6 +29,16 @@ var domainName = regexp.MustCompile(`^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[
 
 // https://docs.aws.amazon.com/waf/latest/APIReference/API_AssociateWebACL.html
 var webACLARN = regexp.MustCompile(`^arn:aws:wafv2:([a-z0-9-]+):\d{12}:regional/webacl/[\w-]{1,128}/[0-9a-f-]{36}$`)
+
+// The six characters at the end are Secrets Manager's own: without them no policy would hold for the secret.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+var keysSecretARN = regexp.MustCompile(`^arn:aws:secretsmanager:([a-z0-9-]+):\d{12}:secret:[\w/+=.@-]{1,512}-[A-Za-z0-9]{6}$`)
+
+// origin is as a browser writes it (RFC 6454, section 6.2).
+var origin = regexp.MustCompile(`^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$`)
+
+// mostRequests is the service's own limit of its rate limit.
+const mostRequests = 1_000_000
 
 var (
 	egresses = []string{egressEndpoints, egressNAT}
@@ -72,6 +83,7 @@ func (c Config) check(s *settings) {
 	s.oneOf(keyLogLevel, c.LogLevel, logLevels)
 	s.require(slices.Contains(retentions, c.LogRetentionDays), "must be one of "+list(retentions), keyLogRetentionDays)
 	c.checkRecipient(s)
+	c.checkClients(s)
 	s.require(c.CustomDomain == "" || len(c.CustomDomain) <= 255 && domainName.MatchString(c.CustomDomain),
 		"must be a domain in lower case, such as api.example.com", keyCustomDomain)
 	// App Runner has another DNS target for it in each VPC, and Pulumi's provider does not tell which.
@@ -81,6 +93,23 @@ func (c Config) check(s *settings) {
 	acl := webACLARN.FindStringSubmatch(c.WebACLARN)
 	s.require(c.WebACLARN == "" || acl != nil && acl[1] == c.Region,
 		"must be the ARN of a regional WAF web ACL in the stack's region", keyWebACLARN)
+}
+
+// checkClients holds what the settings say of those who use the API, as the service reads them.
+func (c Config) checkClients(s *settings) {
+	secret := keysSecretARN.FindStringSubmatch(c.APIKeysSecret)
+	s.require(c.APIKeysSecret == "" || secret != nil && secret[1] == c.Region,
+		"must be the whole ARN of a secret in the stack's region, such as arn:aws:secretsmanager:"+c.Region+":123456789012:secret:todo/keys-AbCdEf",
+		keyAPIKeysSecret)
+	s.require(c.CORSOrigins == anyOrigin || c.CORSOrigins == noOrigin || areOrigins(c.CORSOrigins),
+		"must be "+anyOrigin+", "+noOrigin+" or origins with commas between, such as https://example.com,http://localhost:3000", keyCORSOrigins)
+	if rate, err := strconv.Atoi(c.RateLimit); err == nil {
+		s.between(keyRateLimit, rate, 0, mostRequests)
+	}
+}
+
+func areOrigins(list string) bool {
+	return !slices.ContainsFunc(strings.Split(list, ","), func(one string) bool { return !origin.MatchString(strings.TrimSpace(one)) })
 }
 
 // checkRecipient holds that alarms have one recipient at most, and that a topic is where the alarms are.

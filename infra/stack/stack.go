@@ -53,7 +53,7 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 		Region:       config.Region,
 		Zones:        config.Zones,
 		NAT:          config.Egress == egressNAT,
-		Secrets:      config.DatabaseLogin == loginPassword,
+		Secrets:      config.readsSecrets(),
 		Private:      config.Access == accessPrivate,
 		DatabasePort: database.Port,
 	}, inRegion)
@@ -116,9 +116,13 @@ func declare(ctx *pulumi.Context) (pulumi.Map, error) {
 			DatabaseName: database.Name,
 			DatabaseConnections: database.ConnectionShare(
 				config.DatabaseMinCapacity, config.DatabaseMaxCapacity, config.MaxInstances),
-			SecretARN: db.SecretARN,
-			Login:     login,
-			LogLevel:  config.LogLevel,
+			SecretARN:     db.SecretARN,
+			Login:         login,
+			LogLevel:      config.LogLevel,
+			APIKeysSecret: config.APIKeysSecret,
+			CORSOrigins:   config.CORSOrigins,
+			RateLimit:     config.RateLimit,
+			Metrics:       config.Metrics,
 		},
 		After: slices.Concat(net.Ready, db.Ready),
 	}, inRegion)

@@ -18,6 +18,7 @@ var shapes = map[string]map[string]string{
 	"nat":      {"todo:egress": "nat"},
 	"private":  {"todo:access": "private"},
 	"password": {"todo:databaseLogin": "password"},
+	"guarded":  {"todo:apiKeysSecret": keysSecret, "todo:corsOrigins": "none", "todo:rateLimit": "5", "todo:metrics": "true"},
 	"protected": {
 		"todo:alarmEmail": "ops@example.com", "todo:xray": "true", "todo:protect": "true", "todo:zones": "3", "todo:databaseInstances": "2", "todo:databaseMinCapacity": "0.5",
 	},
@@ -176,6 +177,7 @@ func TestWhoMayTalkToWhom(t *testing.T) {
 		"default":  toDatabase,
 		"nat":      slices.Concat([]string{"out network-service-id to 0.0.0.0/0 443"}, toDatabase),
 		"password": slices.Concat(toSecrets, toDatabase),
+		"guarded":  slices.Concat(toSecrets, toDatabase),
 		"private":  slices.Concat([]string{"in network-requests-id from 10.0.0.0/16 443"}, toDatabase),
 	}
 	for shape, want := range tests {
