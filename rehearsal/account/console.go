@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"regexp"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
@@ -38,7 +39,33 @@ func (a *Account) Remove(ctx context.Context, token, id string) error {
 	return a.Delete(ctx, provider.Session{}, token, id)
 }
 
-// DeleteSecret answers Secrets Manager's operation of that name, which it refuses for secrets that RDS manages. (SM-5)
+// peoplesSecret is the ARN of a secret that is not RDS's.
+// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
+var peoplesSecret = regexp.MustCompile(`^arn:aws:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]{1,512}-[A-Za-z0-9]{6}$`)
+
+// PutSecret has a secret hold a text, as somebody who makes it in the console, or changes it there. Its ARN is the caller's, since
+// programs are told it before they run. (SM-6)
+// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
+func (a *Account) PutSecret(arn, text string) error {
+	if !peoplesSecret.MatchString(arn) {
+		return fmt.Errorf("%q is not the whole ARN of a secret, such as arn:aws:secretsmanager:eu-west-1:%s:secret:todo/keys-AbCdEf", arn, ID)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.secrets[arn]
+	if s == nil {
+		s = &secret{arn: arn}
+		a.secrets[arn] = s
+	}
+	next := newVersion(stagePending)
+	next.password, next.text = "", text
+	s.versions = append([]version{next}, s.versions...)
+	s.moveStages()
+	return nil
+}
+
+// DeleteSecret answers Secrets Manager's operation of that name, which it refuses for secrets that RDS manages; others go at once, as if forced
+// to. (SM-5, SM-6)
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/service-linked-secrets.html
 func (a *Account) DeleteSecret(id string) error {
 	a.mu.Lock()
@@ -46,8 +73,13 @@ func (a *Account) DeleteSecret(id string) error {
 	refusal := func(code, message string) error {
 		return &APIError{Service: "Secrets Manager", Operation: "DeleteSecret", Code: code, Message: message}
 	}
-	if a.findSecret(id) == nil {
+	s := a.findSecret(id)
+	if s == nil {
 		return refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+	}
+	if !s.managed() {
+		delete(a.secrets, s.arn)
+		return nil
 	}
 	return refusal("InvalidRequestException", "You can't delete this secret because it is managed by another service: rds")
 }

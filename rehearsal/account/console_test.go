@@ -6,6 +6,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+
+	"example.com/todo/rehearsal/account"
 )
 
 // ACC-2
@@ -49,6 +51,42 @@ func TestAManagedSecretIsNotDeletedByPeople(t *testing.T) {
 	if _, err := w.account.GetSecretValue(caller(w.made["own"].state["arn"].(string)), w.secret(), "", ""); err != nil {
 		t.Errorf("then it is read as %v", err)
 	}
+}
+
+// SM-6
+func TestAPeoplesSecretHoldsWhatTheyPutThere(t *testing.T) {
+	w := newCloud(t).world()
+	const arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:todo/keys-AbCdEf"
+	if w.account.PutSecret("todo/keys", "x") == nil {
+		t.Error("a name is taken for an ARN")
+	}
+	w.make(w.made["ownPolicy"].token, "keys", props{"role": w.made["own"].id, "policy": allow(`"secretsmanager:GetSecretValue"`, arn)})
+	role := w.made["own"].state["arn"].(string)
+	read := func(id, stage string) (string, error) {
+		value, err := w.account.GetSecretValue(caller(role), id, "", stage)
+		return value.Value, err
+	}
+	_, err := read(arn, "")
+	mustCode(t, err, "ResourceNotFoundException")
+	for _, text := range []string{"one", "two", "three"} {
+		if err := w.account.PutSecret(arn, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for stage, want := range map[string]string{"": "three", account.StageCurrent: "three", account.StagePrevious: "two"} {
+		if got, err := read(arn, stage); got != want || err != nil {
+			t.Errorf("stage %q reads %q, %v, want %q", stage, got, err, want)
+		}
+	}
+	if got, err := read("todo/keys", ""); got != "three" || err != nil {
+		t.Errorf("by its name it reads %q, %v", got, err)
+	}
+	mustCode(t, w.account.RotateSecret(t.Context(), arn), "InvalidRequestException")
+	if err := w.account.DeleteSecret(arn); err != nil {
+		t.Fatal(err)
+	}
+	_, err = read(arn, "")
+	mustCode(t, err, "ResourceNotFoundException")
 }
 
 // PRO-12

@@ -20,7 +20,8 @@ const (
 	stagePending  = "AWSPENDING"
 )
 
-// A secret is a cluster's managed master secret. https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html
+// A secret is a cluster's managed master secret, or one that somebody made, which has no cluster.
+// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html
 type secret struct {
 	arn, kmsKey, cluster, username string
 	versions                       []version // the newest first
@@ -29,6 +30,7 @@ type secret struct {
 // A version of a secret has one of its values; without a stage nobody keeps it.
 type version struct {
 	id, password string
+	text         string // what somebody put there, instead of a password
 	stages       []string
 }
 
@@ -110,12 +112,19 @@ func (a *Account) GetSecretValue(caller Caller, id, versionID, stage string) (Se
 		return SecretValue{}, refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: "+stage)
 	}
 	v := found.versions[i]
-	document, err := json.Marshal(map[string]string{"username": found.username, "password": v.password})
-	if err != nil {
-		return SecretValue{}, fmt.Errorf("write the value of secret %s: %w", found.arn, err)
+	value := v.text
+	if found.managed() {
+		document, err := json.Marshal(map[string]string{"username": found.username, "password": v.password})
+		if err != nil {
+			return SecretValue{}, fmt.Errorf("write the value of secret %s: %w", found.arn, err)
+		}
+		value = string(document)
 	}
-	return SecretValue{found.arn, v.id, string(document), slices.Clone(v.stages)}, nil
+	return SecretValue{found.arn, v.id, value, slices.Clone(v.stages)}, nil
 }
+
+// managed says whether RDS keeps the secret, for a cluster.
+func (s *secret) managed() bool { return s.cluster != "" }
 
 func (a *Account) findSecret(id string) *secret {
 	for _, s := range a.secrets {
@@ -148,6 +157,9 @@ func (a *Account) beginRotation(id string) (cluster, password string, err error)
 	if s == nil {
 		return "", "", refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 	}
+	if !s.managed() {
+		return "", "", refusal("InvalidRequestException", "No Lambda rotation function ARN is associated with this secret.")
+	}
 	if s.at(stagePending) != nil {
 		return "", "", refusal("InvalidRequestException", "A previous rotation isn't complete. That rotation will be reattempted.")
 	}
@@ -166,23 +178,27 @@ func (a *Account) endRotation(id string, taken bool) error {
 		return fmt.Errorf("secret %s went away while it was rotated", id)
 	}
 	if taken {
-		for i := range s.versions {
-			v := &s.versions[i]
-			switch {
-			case slices.Contains(v.stages, stagePending):
-				v.stages = []string{StageCurrent}
-			case slices.Contains(v.stages, StageCurrent):
-				v.stages = []string{StagePrevious}
-			default:
-				v.stages = nil
-			}
-		}
+		s.moveStages()
 	}
-	s.versions = slices.DeleteFunc(s.versions, func(v version) bool {
-		return len(v.stages) == 0 || slices.Contains(v.stages, stagePending)
-	})
+	s.versions = slices.DeleteFunc(s.versions, func(v version) bool { return slices.Contains(v.stages, stagePending) })
 	a.tell(s, "active")
 	return nil
+}
+
+// moveStages has the pending version be the current one, and that the one before. (SM-4)
+func (s *secret) moveStages() {
+	for i := range s.versions {
+		v := &s.versions[i]
+		switch {
+		case slices.Contains(v.stages, stagePending):
+			v.stages = []string{StageCurrent}
+		case slices.Contains(v.stages, StageCurrent):
+			v.stages = []string{StagePrevious}
+		default:
+			v.stages = nil
+		}
+	}
+	s.versions = slices.DeleteFunc(s.versions, func(v version) bool { return len(v.stages) == 0 })
 }
 
 // tell has the cluster say how its secret is.
