@@ -21,6 +21,7 @@ import (
 
 	"example.com/todo/infra/limit"
 	"example.com/todo/infra/output"
+	"example.com/todo/service/check"
 
 	"example.com/todo/deploy/cloud"
 	"example.com/todo/deploy/preflight"
@@ -137,6 +138,7 @@ func (d *deployment) up(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.out, "\nmaking sure that %s answers\n", outputs[output.URL])
 	err = (&verify.Deployment{
+		Key: os.Getenv(check.KeyVariable),
 		URL: outputs[output.URL], Version: outputs[output.Version], ServiceARN: outputs[output.ServiceARN],
 		Client: &http.Client{Timeout: requestTimeout}, Log: d.out, Patience: verify.StandardPatience, Pause: verify.StandardPause,
 	}).Run(ctx, account)

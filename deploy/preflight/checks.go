@@ -13,6 +13,7 @@ import (
 
 	"example.com/todo/infra/limit"
 	"example.com/todo/infra/output"
+	contract "example.com/todo/service/check"
 
 	"example.com/todo/deploy/cloud"
 )
@@ -24,6 +25,7 @@ var checks = []check{
 	{"passphrase", []string{"login"}, (*flight).checkPassphrase},
 	{"stack", []string{"login"}, (*flight).checkStack},
 	{"name", nil, (*flight).checkName},
+	{"api key", []string{"stack"}, (*flight).checkAPIKey},
 	{"region", []string{"stack"}, (*flight).checkRegion},
 	{"credentials", []string{"region"}, (*flight).checkCredentials},
 	{"app runner", []string{"credentials"}, (*flight).checkAppRunner},
@@ -90,6 +92,18 @@ func (f *flight) checkName(context.Context) (string, error) {
 		return "", fails(err, "choose another stack, or another project name in Pulumi.yaml")
 	}
 	return limit.PhysicalName(f.project, f.stack.Name), nil
+}
+
+// checkAPIKey looks whether what verifies the deployment afterwards will be let in; whether it is the right key the service tells.
+func (f *flight) checkAPIKey(context.Context) (string, error) {
+	if f.config["todo:apiKeysSecret"] == "" {
+		return "not needed: the API is open", nil
+	}
+	if os.Getenv(contract.KeyVariable) == "" {
+		return "", fails(errors.New("the service will want one, and there is none to verify the deployment with"),
+			"set %s to one of the keys in %s", contract.KeyVariable, f.config["todo:apiKeysSecret"])
+	}
+	return contract.KeyVariable + " is set", nil
 }
 
 func (f *flight) checkRegion(ctx context.Context) (detail string, err error) {

@@ -82,7 +82,7 @@ func (w *world) run(t *testing.T, stack string) (results []Result, err error) {
 	}
 	t.Setenv("PATH", bin+":/usr/bin:/bin")
 	w.aws.Serve(t)
-	for _, variable := range []string{"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} {
+	for _, variable := range []string{"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "API_KEY"} {
 		t.Setenv(variable, "")
 		if err := os.Unsetenv(variable); err != nil {
 			t.Fatal(err)
@@ -106,6 +106,7 @@ func TestNothingStopsADeployment(t *testing.T) {
 		{"passphrase", Passed, "PULUMI_CONFIG_PASSPHRASE is set", ""},
 		{"stack", Passed, "dev, not deployed yet", ""},
 		{"name", Passed, "todo-dev", ""},
+		{"api key", Passed, "not needed: the API is open", ""},
 		{"region", Passed, "eu-west-1", ""},
 		{"credentials", Passed, "arn:aws:iam::1:user/ada", ""},
 		{"app runner", Passed, "answers, with 1 services", ""},
@@ -116,6 +117,11 @@ func TestNothingStopsADeployment(t *testing.T) {
 	if diff := cmp.Diff(results, want); diff != "" {
 		t.Errorf("results (-got +want):\n%s", diff)
 	}
+}
+
+// guarded has the stack ask for API keys.
+func guarded(w *world) {
+	w.commands["pulumi config --json"] = `{"aws:region":{"value":"eu-west-1"},"todo:apiKeysSecret":{"value":"arn:x"}}`
 }
 
 // Each row breaks one thing; it is found, and what to do about it is said.
@@ -135,9 +141,14 @@ func TestWhatStopsADeployment(t *testing.T) {
 		"pulumi cloud": {func(w *world) {
 			w.env, w.commands["pulumi whoami --json"] = nil, `{"user":"ada","url":"https://app.pulumi.com/ada"}`
 		}, "passphrase", Passed, "Pulumi Cloud keeps the secrets", ""},
-		"no stack":         {func(w *world) { w.commands["pulumi stack output --json"] = "!error: no stack named dev found" }, "stack", Failed, "no stack named dev found", "pulumi stack init dev"},
-		"a deployed stack": {func(w *world) { w.commands["pulumi stack output --json"] = deployed }, "stack", Passed, "dev, deployed with version 0123456789ab", ""},
-		"too long a name":  {func(w *world) { w.project = strings.Repeat("a", 30) }, "name", Failed, "must have 4 to 32 characters together", "choose another stack"},
+		"no stack":           {func(w *world) { w.commands["pulumi stack output --json"] = "!error: no stack named dev found" }, "stack", Failed, "no stack named dev found", "pulumi stack init dev"},
+		"a deployed stack":   {func(w *world) { w.commands["pulumi stack output --json"] = deployed }, "stack", Passed, "dev, deployed with version 0123456789ab", ""},
+		"too long a name":    {func(w *world) { w.project = strings.Repeat("a", 30) }, "name", Failed, "must have 4 to 32 characters together", "choose another stack"},
+		"no key for the API": {guarded, "api key", Failed, "there is none to verify the deployment with", "set API_KEY to one of the keys in arn:x"},
+		"a key for the API": {func(w *world) {
+			guarded(w)
+			w.env["API_KEY"] = "one of the keys"
+		}, "api key", Passed, "API_KEY is set", ""},
 		"a region without": {func(w *world) { w.commands["pulumi config --json"] = `{"aws:region":{"value":"eu-north-1"}}` }, "region", Failed, `there is no App Runner in "eu-north-1"`, "eu-west-1"},
 		"no credentials":   {func(w *world) { delete(w.aws, "GetCallerIdentity") }, "credentials", Failed, "AccessDenied", "AWS_PROFILE"},
 		"no app runner":    {func(w *world) { delete(w.aws, "ListServices") }, "app runner", Failed, "AccessDeniedException", "30 April 2026"},
@@ -215,7 +226,7 @@ func TestEveryCheckIsReported(t *testing.T) {
 	}
 	want := map[Outcome][]string{
 		Passed: {"pulumi", "name"}, Failed: {"login", "docker"},
-		Skipped: {"passphrase", "stack", "region", "credentials", "app runner", "quotas", "plan"},
+		Skipped: {"passphrase", "stack", "api key", "region", "credentials", "app runner", "quotas", "plan"},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("outcomes (-got +want):\n%s", diff)

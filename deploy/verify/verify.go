@@ -23,8 +23,10 @@ type Deployment struct {
 	URL, Version string
 	// ServiceARN is App Runner's.
 	ServiceARN string
-	Client     *http.Client
-	Log        io.Writer
+	// Key opens the API; empty where it is open to all.
+	Key    string
+	Client *http.Client
+	Log    io.Writer
 	// Patience bounds each wait, Pause is what lies between two questions.
 	Patience, Pause time.Duration
 }
@@ -51,8 +53,11 @@ func (d *Deployment) Run(ctx context.Context, of account) error {
 	if err := d.await(ctx, "/readyz", isReady); err != nil {
 		return fmt.Errorf("the service does not reach its database: %w", err)
 	}
+	if err := d.await(ctx, guarded, isAnswered); err != nil {
+		return fmt.Errorf("the API does not answer: %w", err)
+	}
 	failed := 0
-	err := check.Run(ctx, d.Client, d.URL, func(rule string, err error) {
+	err := check.RunWithKey(ctx, d.Client, d.URL, d.Key, func(rule string, err error) {
 		if err != nil {
 			failed++
 			fmt.Fprintf(d.Log, "  does not hold: %s: %v\n", rule, err)
@@ -112,6 +117,9 @@ func (d *Deployment) get(ctx context.Context, path string) (int, []byte, error) 
 	if err != nil {
 		return 0, nil, err
 	}
+	if d.Key != "" {
+		request.Header.Set("Authorization", "Bearer "+d.Key)
+	}
 	response, err := d.Client.Do(request)
 	if err != nil {
 		return 0, nil, err
@@ -136,6 +144,17 @@ func (d *Deployment) isDeployed(status int, body []byte) error {
 
 func isReady(status int, body []byte) error {
 	if status != http.StatusOK {
+		return fmt.Errorf("%d %s", status, firstLine(body))
+	}
+	return nil
+}
+
+// guarded is a path for which the service asks for a key, if it does so at all. What it cannot read yet, such as its keys with
+// a permission that was given seconds ago, it answers with 503.
+const guarded = "/api/v1/tasks?limit=1"
+
+func isAnswered(status int, body []byte) error {
+	if status == http.StatusServiceUnavailable {
 		return fmt.Errorf("%d %s", status, firstLine(body))
 	}
 	return nil

@@ -110,6 +110,38 @@ func TestDeploymentsThatAreNotWhatWasAskedFor(t *testing.T) {
 	}
 }
 
+// A service that asks for keys is verified with one, as soon as it has read its own.
+func TestTheKeyOpensTheAPI(t *testing.T) {
+	const key = "one of the keys"
+	for presented, want := range map[string]string{
+		"": "the service wants an API key", "another key": "the service does not take this API key", key: "rules do not hold",
+	} {
+		var asked atomic.Int64
+		mux := http.NewServeMux()
+		mux.HandleFunc("/version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, version("new")) })
+		mux.HandleFunc("/readyz", func(http.ResponseWriter, *http.Request) {})
+		mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case asked.Add(1) == 1:
+				w.WriteHeader(http.StatusServiceUnavailable)
+			case r.Header.Get("Authorization") != "Bearer "+key:
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		})
+		server := httptest.NewServer(mux)
+		t.Cleanup(server.Close)
+		var log bytes.Buffer
+		err := (&Deployment{URL: server.URL, Version: "new", Key: presented, Client: server.Client(), Log: &log,
+			Patience: time.Minute, Pause: time.Millisecond}).Run(t.Context(), records{operation: updated})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("with the key %q it ended with %v, want %q", presented, err, want)
+		}
+		if strings.Contains(log.String(), key) {
+			t.Errorf("the key is shown:\n%s", log.String())
+		}
+	}
+}
+
 // What does not change is said once, however often it is asked.
 func TestProgressIsToldWhenItChanges(t *testing.T) {
 	server := service(t, []string{"", "", "", version("old"), version("old"), version("new")}, []string{"ready"})

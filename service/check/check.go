@@ -31,6 +31,10 @@ const (
 	maxWait = time.Minute
 )
 
+// KeyVariable is the environment variable that commands which verify take the API key
+// from.
+const KeyVariable = "API_KEY"
+
 // Report is told of each rule, in order; err is nil when it holds.
 type Report func(rule string, err error)
 

@@ -34,12 +34,10 @@ func main() {
 	}
 }
 
-const envKey = "API_KEY"
-
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	ca := flags.String("ca", "", "PEM `file` of a private root certificate")
-	key := flags.String("key", "", "API `key`; others see it in the list of processes, so better set "+envKey)
+	key := flags.String("key", "", "API `key`; others see it in the list of processes, so better set "+check.KeyVariable)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -54,7 +52,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		}
 	}
 	defer transport.CloseIdleConnections()
-	return check.RunWithKey(ctx, &http.Client{Transport: transport}, base.String(), cmp.Or(*key, getenv(envKey)), func(rule string, err error) {
+	return check.RunWithKey(ctx, &http.Client{Transport: transport}, base.String(), cmp.Or(*key, getenv(check.KeyVariable)), func(rule string, err error) {
 		if err == nil {
 			fmt.Fprintln(stdout, "ok    ", rule)
 			return
