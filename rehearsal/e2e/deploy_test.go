@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +117,32 @@ func TestVerifiedDeploy(t *testing.T) {
 	}) {
 		return
 	}
+	t.Run("an API with keys", func(t *testing.T) {
+		keepKeys(t, s)
+		edit(t, root, "Pulumi.dev.yaml", "config:\n", "config:\n  todo:apiKeysSecret: "+keysSecret+"\n")
+		printed, err := d.run(t, "up", "--stack", "dev")
+		if err == nil {
+			t.Error("it is deployed, and cannot be verified")
+		}
+		says(t, printed, "FAILED   api key", "set API_KEY to one of the keys in "+keysSecret)
+		withKey := *d
+		withKey.environment = append(slices.Clone(d.environment), "API_KEY="+apiKey)
+		if printed, err = withKey.run(t, "up", "--stack", "dev"); err != nil {
+			t.Fatalf("%v\n%s", err, printed)
+		}
+		says(t, printed, "ok       api key", "every rule of the API's contract holds", "stack dev is deployed")
+		if strings.Contains(printed, apiKey) {
+			t.Error("it shows the key")
+		}
+		c := clientOf(t, s, outputs(t, dev)[output.URL])
+		for key, want := range map[string]int{"": http.StatusUnauthorized, "opens-something-else": http.StatusUnauthorized, apiKey: http.StatusOK} {
+			c.key = key
+			if a := c.do(t, http.MethodGet, "/api/v1/tasks", ""); a.status != want {
+				t.Errorf("with the key %q the API answers %d %v, want %d", key, a.status, a.body, want)
+			}
+		}
+		edit(t, root, "Pulumi.dev.yaml", "  todo:apiKeysSecret: "+keysSecret+"\n", "")
+	})
 	t.Run("a version that does not start", func(t *testing.T) {
 		const read = "cfg, err := readConfig(getenv)\n"
 		edit(t, root, "service/main.go", read, read+"\tif err == nil {\n\t\treturn errors.New(\"took the wrong turn\")\n\t}\n")
@@ -124,7 +151,7 @@ func TestVerifiedDeploy(t *testing.T) {
 		if err == nil {
 			t.Errorf("it is taken for deployed:\n%s", printed)
 		}
-		says(t, printed, "deployed with version "+before[output.Version], "2 to update", "UPDATE_SERVICE ended as ROLLBACK_SUCCEEDED",
+		says(t, printed, "deployed with version "+before[output.Version], "2 to update, 1 to delete", "UPDATE_SERVICE ended as ROLLBACK_SUCCEEDED",
 			"likely cause: the service ended before it was healthy", "took the wrong turn")
 		if after := outputs(t, dev); after[output.Version] == before[output.Version] {
 			t.Error("Pulumi noticed: then there is nothing for the command to find out")

@@ -143,6 +143,7 @@ func outputs(t *testing.T, stack *engine.Stack) map[string]string {
 type client struct {
 	*http.Client
 	url string
+	key string // presented if it is not empty
 }
 
 func clientOf(t *testing.T, s *stage.Stage, url string) *client {
@@ -162,7 +163,21 @@ func trusting(t *testing.T, certificates, url string) *client {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{&http.Client{Transport: transport, Timeout: time.Minute}, url}
+	return &client{Client: &http.Client{Transport: transport, Timeout: time.Minute}, url: url}
+}
+
+// The secret with API keys that somebody has made, and the key in it.
+const (
+	keysSecret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:todo/keys-AbCdEf"
+	apiKey     = "opens-the-rehearsal"
+)
+
+// keepKeys makes that secret.
+func keepKeys(t *testing.T, s *stage.Stage) {
+	t.Helper()
+	if err := s.Host.Account.PutSecret(keysSecret, `{"test":"`+apiKey+`"}`); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // An answer is a response, read.
@@ -189,6 +204,9 @@ func (c *client) try(ctx context.Context, method, path, body string) (answer, er
 	}
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		request.Header.Set("Authorization", "Bearer "+c.key)
 	}
 	response, err := c.Do(request)
 	if err != nil {

@@ -89,6 +89,10 @@ func TestSettingsKeepTheData(t *testing.T) {
 		"customDomain":        {"todo:customDomain": "api.example.com"},
 		"webAclArn":           {"todo:webAclArn": webACL},
 		"logLevel":            {"todo:logLevel": "debug"},
+		"apiKeysSecret":       {"todo:apiKeysSecret": keysSecret},
+		"corsOrigins":         {"todo:corsOrigins": "https://example.com"},
+		"rateLimit":           {"todo:rateLimit": 1000},
+		"metrics":             {"todo:metrics": true},
 	}
 	root := repository(t)
 	for _, key := range keys(t, root) {
@@ -105,6 +109,7 @@ func TestSettingsKeepTheData(t *testing.T) {
 	}
 
 	s := open(t, root)
+	keepKeys(t, s)
 	base.write(t, root, "dev")
 	dev := stackOf(t, s, "dev")
 	must(t, dev.Up)
@@ -117,6 +122,7 @@ func TestSettingsKeepTheData(t *testing.T) {
 	kept := func(t *testing.T) {
 		t.Helper()
 		c := clientOf(t, s, outputs(t, dev)[output.URL])
+		c.key = apiKey
 		if a := c.do(t, http.MethodGet, "/api/v1/tasks/"+fmt.Sprint(made.body["id"]), ""); a.status != http.StatusOK {
 			t.Errorf("the task made before answers %d %v", a.status, a.body)
 		}
@@ -149,7 +155,7 @@ func TestSettingsKeepTheData(t *testing.T) {
 		}
 	})
 	t.Run("another region is refused to a protected stack", func(t *testing.T) {
-		together.with(settings{"aws:region": "us-east-1", "todo:webAclArn": ""}).write(t, root, "dev")
+		together.with(settings{"aws:region": "us-east-1", "todo:webAclArn": "", "todo:apiKeysSecret": ""}).write(t, root, "dev")
 		if _, err := dev.Plan(t.Context()); err == nil || !strings.Contains(err.Error(), "protect") {
 			t.Errorf("got %v, want a refusal that names the protection", err)
 		}
