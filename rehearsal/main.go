@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 const usage = `usage:
   go run ./rehearsal up      [--stack dev] [--once]   deploy, print the outputs, stay until Ctrl-C
                              [--fault FAULT]...       with faults of AWS's APIs, such as rds:CreateDBInstance=throttle*3
+                             [--secret ARN=TEXT]...   with a secret that somebody has made before, such as the API's keys
   go run ./rehearsal preview [--stack dev]            show what a first deployment would make
   go run ./rehearsal cost    [--stack dev]            say what a month of it costs, by its plan
   go run ./rehearsal setup                            build what the others need, once, and compile the program`
@@ -53,6 +55,15 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 		f, err := fault.Parse(text)
 		faults = append(faults, f)
 		return err
+	})
+	secrets := map[string]string{}
+	flags.Func("secret", "a secret that somebody has made before: its whole `ARN=text`", func(text string) error {
+		arn, value, found := strings.Cut(text, "=")
+		if !found {
+			return errors.New("must be ARN=TEXT")
+		}
+		secrets[arn] = value
+		return nil
 	})
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -90,6 +101,11 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	stack, err := opened.Stack(ctx, *name)
 	if err != nil {
 		return err
+	}
+	for arn, text := range secrets {
+		if err := opened.Host.Account.PutSecret(arn, text); err != nil {
+			return err
+		}
 	}
 	for _, f := range faults {
 		opened.Faults.Inject(f)

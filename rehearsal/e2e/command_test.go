@@ -18,10 +18,11 @@ import (
 	"time"
 )
 
-// What a newcomer does: `make up`, the printed curl line, a change and Enter, Ctrl-C; with an AWS that fails once.
+// What a newcomer does: `make up`, the printed curl line, a change and Enter, Ctrl-C; with an AWS that fails once, and a secret
+// with API keys, which the change makes use of.
 func TestUpAsANewcomer(t *testing.T) {
 	root := repository(t)
-	up := start(t, root, "up", "--stack", "dev", "--fault", "ec2:CreateVpc=UnauthorizedOperation")
+	up := start(t, root, "up", "--stack", "dev", "--fault", "ec2:CreateVpc=UnauthorizedOperation", "--secret", keysSecret+`=["`+apiKey+`"]`)
 	up.await(t, "AWS was told to fail. Enter tries again.")
 	up.enter(t)
 	up.await(t, "-H 'Content-Type")
@@ -38,9 +39,14 @@ func TestUpAsANewcomer(t *testing.T) {
 	before := c.do(t, http.MethodGet, "/version", "").body["version"]
 
 	edit(t, root, "service/main.go", `log.Info("listening"`, `log.Info("listening now"`)
+	edit(t, root, "Pulumi.dev.yaml", "config:\n", "config:\n  todo:apiKeysSecret: "+keysSecret+"\n")
 	up.reset()
 	up.enter(t)
 	up.await(t, "Try it:")
+	if a := c.do(t, http.MethodGet, made.header.Get("Location"), ""); a.status != http.StatusUnauthorized {
+		t.Errorf("without a key the task made before answers %d", a.status)
+	}
+	c.key = apiKey
 	if after := c.do(t, http.MethodGet, "/version", "").body["version"]; after == before {
 		t.Errorf("after Enter the service still says version %v", after)
 	}
@@ -108,6 +114,15 @@ func TestWrongUseSaysWhatIsRight(t *testing.T) {
 		}
 		if !strings.Contains(command.text(), "go run ./rehearsal up") {
 			t.Errorf("%q is answered without the usage:\n%s", args, command.text())
+		}
+	}
+}
+
+func TestASecretIsGivenByItsARN(t *testing.T) {
+	for secret, want := range map[string]string{"todo/keys": "must be ARN=TEXT", `todo/keys=["x"]`: "is not the whole ARN of a secret"} {
+		command := start(t, repository(t), "up", "--once", "--secret", secret)
+		if err := command.wait(t); err == nil || !strings.Contains(command.text(), want) {
+			t.Errorf("%q ended with %v, want %q in\n%s", secret, err, want, command.text())
 		}
 	}
 }
