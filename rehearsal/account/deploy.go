@@ -3,6 +3,8 @@ package account
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
@@ -56,17 +58,11 @@ func (a *Account) revision(c *call) Service {
 		scaling = Scaling{int(given.num("minSize")), int(given.num("maxSize")), int(given.num("maxConcurrency"))}
 	}
 	environment := c.variables()
-	var endpoints []string
-	for _, value := range environment {
-		if a.clusterAt(value) != nil {
-			endpoints = append(endpoints, value)
-		}
-	}
 	return Service{
 		ARN: c.ID, Name: c.str("serviceName"), Region: c.Region, Port: port, Scaling: scaling,
 		Image:         c.str("sourceConfiguration", "imageRepository", "imageIdentifier"),
 		AccessRoleARN: c.str("sourceConfiguration", "authenticationConfiguration", "accessRoleArn"),
-		Environment:   environment, Secrets: c.secrets(), Databases: endpoints,
+		Environment:   environment, Secrets: c.secrets(), Databases: a.destinations(environment),
 		RoleARN: c.str("instanceConfiguration", "instanceRoleArn"),
 		Health: HealthCheck{
 			Protocol: c.str("healthCheckConfiguration", "protocol"), Path: c.str("healthCheckConfiguration", "path"),
@@ -76,4 +72,26 @@ func (a *Account) revision(c *call) Service {
 		Private:      private(c.Resource),
 		ConnectorARN: c.str("networkConfiguration", "egressConfiguration", "vpcConnectorArn"),
 	}
+}
+
+// postgresPort is where clients connect that are told no port.
+const postgresPort = 5432
+
+// destinations are the databases' endpoints that an environment names, each with the port that the variable beside it gives:
+// NAME_PORT beside NAME_HOST. (NET-9)
+func (a *Account) destinations(environment map[string]string) []Destination {
+	var all []Destination
+	for variable, value := range environment {
+		if a.clusterAt(value) == nil {
+			continue
+		}
+		port := postgresPort
+		if name, is := strings.CutSuffix(variable, "_HOST"); is {
+			if given, err := strconv.Atoi(environment[name+"_PORT"]); err == nil {
+				port = given
+			}
+		}
+		all = append(all, Destination{value, port})
+	}
+	return all
 }

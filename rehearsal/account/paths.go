@@ -2,6 +2,7 @@ package account
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,24 +20,35 @@ type Way struct {
 	Endpoint string
 }
 
+// ErrRefused is in the reason why a connection is refused at once, instead of hanging.
+var ErrRefused = errors.New("nothing listens there")
+
 // DatabasePath says why connections to a database's endpoint do not arrive; nil when they do. They are made through a VPC
-// connector, or without one when its ARN is empty. AWS says nothing of the kind: to those who connect, all reasons look alike.
-func (a *Account) DatabasePath(connectorARN, endpoint string) error {
+// connector, or without one when its ARN is empty. AWS says nothing of the kind: to those who connect, all reasons look alike,
+// but for ErrRefused.
+func (a *Account) DatabasePath(connectorARN string, to Destination) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	from := a.connector(connectorARN)
 	if from == nil {
 		// AR-14
-		return fmt.Errorf("%s is in a VPC, where only a service with egress through a VPC connector gets to", endpoint)
+		return fmt.Errorf("%s is in a VPC, where only a service with egress through a VPC connector gets to", to.Host)
 	}
-	cluster := a.clusterAt(endpoint)
+	cluster := a.clusterAt(to.Host)
 	if cluster == nil {
-		return fmt.Errorf("there is no database at %s", endpoint)
+		return fmt.Errorf("there is no database at %s", to.Host)
 	}
 	if err := a.resolves(from); err != nil {
 		return err
 	}
-	return a.connects(from, a.clusterParty(cluster), cluster.num("port"))
+	if err := a.connects(from, a.clusterParty(cluster), float64(to.Port)); err != nil {
+		return err
+	}
+	// NET-9
+	if port := cluster.num("port"); port != float64(to.Port) {
+		return fmt.Errorf("the service connects to port %d, and the database is on port %v: %w", to.Port, port, ErrRefused)
+	}
+	return nil
 }
 
 // APIPath says in the same way how connections get to one of AWS's APIs, called as in the name of its endpoint service, such

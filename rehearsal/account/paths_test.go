@@ -7,13 +7,13 @@ import (
 	"example.com/todo/rehearsal/account"
 )
 
-// ways are what leads a service to its database and to Secrets Manager; empty where something does.
+// ways are what leads a service that connects to port 5432 to its database, and to Secrets Manager; empty where something does.
 type ways struct{ database, api string }
 
 func (w *world) ways(connector string) ways {
 	w.Helper()
 	var found ways
-	if err := w.account.DatabasePath(connector, w.made["cluster"].state["endpoint"].(string)); err != nil {
+	if err := w.account.DatabasePath(connector, account.Destination{Host: w.made["cluster"].state["endpoint"].(string), Port: 5432}); err != nil {
 		found.database = err.Error()
 	}
 	if _, err := w.account.APIPath(connector, "eu-west-1", "secretsmanager"); err != nil {
@@ -94,7 +94,7 @@ func TestWaysOut(t *testing.T) {
 			w.again("out", props{"securityGroupId": w.made["callee"].id, "referencedSecurityGroupId": w.made["caller"].id})
 		}, ways{database: "let nothing out to"}},
 		{"NET-3", "another port", false, update("in", props{"fromPort": 5433, "toPort": 5433}), ways{database: "let nothing in from"}},
-		{"NET-3", "the database on another port", false, update("cluster", props{"port": 5433}), ways{database: "on port 5433"}},
+		{"NET-9", "the database on another port", false, update("cluster", props{"port": 5433}), ways{database: "the database is on port 5433: nothing listens there"}},
 		{"NET-3", "ports around the right one", false, update("in", props{"fromPort": 5000, "toPort": 6000}), ways{}},
 		{"NET-3", "another protocol", false, update("in", props{"ipProtocol": "udp"}), ways{database: "let nothing in from"}},
 		{"NET-3", "all protocols", false, update("in", props{"ipProtocol": "-1", "fromPort": nil, "toPort": nil}), ways{}},
@@ -188,16 +188,24 @@ func TestWithoutAConnectorThereIsOnlyTheInternet(t *testing.T) {
 	}
 }
 
-// AR-14
+// AR-14, NET-9
 func TestAServiceIsDeployedWithItsWayOut(t *testing.T) {
 	w := newCloud(t).world()
 	environment := "sourceConfiguration.imageRepository.imageConfiguration.runtimeEnvironmentVariables"
-	for i, name := range []string{"endpoint", "readerEndpoint"} {
-		endpoint := w.made["cluster"].state[name].(string)
-		w.mustUpdate("service", props{environment: props{"DATABASE_HOST": endpoint, "LOG_LEVEL": "info"}})
-		deployed := w.runtime.deployed[i+1]
-		if deployed.ConnectorARN != w.made["connector"].id || len(deployed.Databases) != 1 || deployed.Databases[0] != endpoint {
-			t.Errorf("deployed through %q with the databases %q, want %s through %s", deployed.ConnectorARN, deployed.Databases, endpoint, w.made["connector"].id)
+	for i, row := range []struct {
+		endpoint, host string
+		others         props
+		port           int
+	}{
+		{"endpoint", "DATABASE_HOST", props{"LOG_LEVEL": "info"}, 5432},
+		{"readerEndpoint", "DATABASE_HOST", props{"DATABASE_PORT": "5433", "PAGES_PORT": "80"}, 5433},
+		{"endpoint", "DATABASE_ADDRESS", props{"DATABASE_PORT": "5433"}, 5432},
+	} {
+		endpoint := w.made["cluster"].state[row.endpoint].(string)
+		w.mustUpdate("service", props{environment: row.others.with(props{row.host: endpoint})})
+		deployed, want := w.runtime.deployed[i+1], account.Destination{Host: endpoint, Port: row.port}
+		if deployed.ConnectorARN != w.made["connector"].id || len(deployed.Databases) != 1 || deployed.Databases[0] != want {
+			t.Errorf("deployed through %q with the databases %v, want %v through %s", deployed.ConnectorARN, deployed.Databases, want, w.made["connector"].id)
 		}
 	}
 }

@@ -71,8 +71,14 @@ type Service struct {
 	Private bool
 	// ConnectorARN is the VPC connector that all its connections go through; empty for none.
 	ConnectorARN string
-	// Databases are the endpoints that the environment names, whether there is a way to them or not.
-	Databases []string
+	// Databases are where the environment says that databases are, whether there is a way to them or not.
+	Databases []Destination
+}
+
+// A Destination is what a service connects to.
+type Destination struct {
+	Host string
+	Port int
 }
 
 // Scaling says how many instances a service has at least and at most, and how many requests at once take another one.

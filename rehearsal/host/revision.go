@@ -86,13 +86,13 @@ func (r *revision) leadOut(variables map[string]string) error {
 		return err
 	}
 	variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = "https://" + secrets.Addr
-	for _, endpoint := range r.spec.Databases {
-		database, err := r.way(endpoint, func(client net.Conn) error {
-			if err := r.host.Account.DatabasePath(r.spec.ConnectorARN, endpoint); err != nil {
+	for _, to := range r.spec.Databases {
+		database, err := r.way(to.Host, func(client net.Conn) error {
+			if err := r.host.Account.DatabasePath(r.spec.ConnectorARN, to); err != nil {
 				return err
 			}
-			r.found(endpoint)
-			if addr, running := r.host.resolve(endpoint); running {
+			r.found(to.Host)
+			if addr, running := r.host.resolve(to.Host); running {
 				relay(client, addr)
 			}
 			return nil
@@ -112,11 +112,15 @@ const (
 )
 
 // way has connections to a destination carried for as long as the network has a path to it. Where there is none they are
-// answered by nothing, not refused: a client sees its own time-out, as on AWS. (NET-1)
+// answered by nothing, not refused: a client sees its own time-out, as on AWS. Where nothing listens they end at once. (NET-1, NET-9)
 func (r *revision) way(to string, carry func(net.Conn) error) (*Proxy, error) {
 	proxy, err := newProxy(func(client net.Conn) {
-		if err := carry(client); err != nil {
-			r.lose(to, err)
+		err := carry(client)
+		if err == nil {
+			return
+		}
+		r.lose(to, err)
+		if !errors.Is(err, account.ErrRefused) {
 			_, _ = io.Copy(io.Discard, client) // until the client gives up
 		}
 	})
@@ -149,7 +153,7 @@ func (r *revision) lose(to string, reason error) {
 	r.lost[to] = reason.Error()
 	r.mu.Unlock()
 	if !told {
-		fmt.Fprintf(r.host.log, "rehearsal: %s (AWS would only let the connection time out)\n", r.unreached(to, reason.Error()))
+		fmt.Fprintf(r.host.log, "rehearsal: %s (AWS would say nothing of the kind)\n", r.unreached(to, reason.Error()))
 	}
 }
 

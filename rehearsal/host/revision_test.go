@@ -51,7 +51,7 @@ func (c *cloud) connected(t *testing.T, cluster made) (spec account.Service, gro
 	connector := c.mustMake(t, "aws:apprunner/vpcConnector:VpcConnector", "connector", props{
 		"vpcConnectorName": "todo-test", "subnets": c.only("aws:ec2/subnet:Subnet", ""), "securityGroups": []any{group.id}})
 	spec = newSpec("one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
-	spec.ConnectorARN, spec.Databases = connector.id, []string{cluster.output("endpoint")}
+	spec.ConnectorARN, spec.Databases = connector.id, []account.Destination{{Host: cluster.output("endpoint"), Port: 5432}}
 	return spec, group
 }
 
@@ -119,6 +119,44 @@ func TestWhatTheNetworkDoesNotReachHangs(t *testing.T) {
 	}
 }
 
+// NET-9
+func TestAWrongPortReachesNoDatabase(t *testing.T) {
+	c := newCloud(t)
+	cluster, err := c.cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, group := c.connected(t, cluster)
+	guards := c.only(groupToken, "database")[0]
+	c.mustMake(t, egressToken, "out", props{"securityGroupId": group.id, "referencedSecurityGroupId": guards, "ipProtocol": "-1"})
+	in := func(name string, port int) {
+		c.mustMake(t, ingressToken, name, props{"securityGroupId": guards, "referencedSecurityGroupId": group.id, "ipProtocol": "tcp", "fromPort": port, "toPort": port})
+	}
+	in("in", 5432)
+	spec.Databases[0].Port = 5433
+	c.mustDeploy(t, spec)
+	address := c.environments(t, spec.ARN)[0]["DATABASE_HOSTADDR"]
+	told := func(want string) func() bool {
+		return func() bool { return strings.Contains(strings.Join(c.host.Unreached(), "\n"), want) }
+	}
+
+	hangs := knock(t, address, greeting)
+	await(t, "it is told that the rules are for another port", told("let nothing in from"))
+	if err := hangs.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := hangs.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("where no rule leads it answered: %d, %v", n, err)
+	}
+
+	in("open", 5433)
+	refused := knock(t, address, greeting)
+	if _, err := io.ReadFull(refused, make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("where nothing listens the connection ended with %v, want an end at once", err)
+	}
+	await(t, "it is told that nothing listens there", told("connects to port 5433, and the database is on port 5432"))
+}
+
 // NET-1
 func TestAServiceWithoutConnectorReachesAWSAndNoDatabase(t *testing.T) {
 	c := newCloud(t)
@@ -127,7 +165,7 @@ func TestAServiceWithoutConnectorReachesAWSAndNoDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := newSpec("one", map[string]string{"DATABASE_HOST": cluster.output("endpoint")})
-	spec.Databases = []string{cluster.output("endpoint")}
+	spec.Databases = []account.Destination{{Host: cluster.output("endpoint"), Port: 5432}}
 	c.mustDeploy(t, spec)
 	variables := c.environments(t, spec.ARN)[0]
 	knock(t, variables["DATABASE_HOSTADDR"], greeting)
