@@ -91,6 +91,7 @@ func (f *front) handler() http.Handler {
 			http.Error(w, http.StatusText(refusal), refusal)
 			return
 		}
+		target.throttle.work()
 		defer f.answered(target)
 		// RUN-9
 		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), targetKey{}, target.addr), f.limit)
@@ -144,6 +145,7 @@ func (f *front) pick() (target *instance, refusal int) {
 }
 
 func (f *front) answered(target *instance) {
+	target.throttle.rest()
 	target.requests.Done()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -21,6 +21,8 @@ const loopback = "127.0.0.1"
 type Host struct {
 	// Account is the account whose resources run here.
 	Account *account.Account
+	// Throttled instances have no processor while there is nothing to answer; what is set holds for later ones. (AR-33)
+	Throttled bool
 
 	dir       string
 	log       io.Writer

@@ -30,6 +30,7 @@ type instance struct {
 	// requests are those that the front has sent to it and that are not answered, load is how many; the front's lock guards it.
 	requests sync.WaitGroup
 	load     int
+	throttle throttle
 }
 
 // awaitHealthy checks the instance as App Runner does until it has been healthy often enough.

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -55,7 +56,10 @@ func runInstance() error {
 	var once sync.Once
 	held, released := make(chan struct{}, 1), make(chan struct{})
 	mux := http.NewServeMux()
+	var checks atomic.Int64
+	mux.HandleFunc("/checks", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, checks.Load()) })
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
+		checks.Add(1)
 		w.Header().Set("Location", "/revision")
 		w.WriteHeader(health)
 	})

@@ -64,6 +64,7 @@ func (s *service) grow(ctx context.Context) {
 		}
 		return
 	}
+	s.throttleAll(s.current, started)
 	s.front.add(started)
 	s.host.Event(s.current.spec.ARN, fmt.Sprintf("scaled out to %d instance(s)", s.front.size()))
 }

@@ -75,6 +75,7 @@ func (s *service) deploy(ctx context.Context, spec account.Service) error {
 	}
 	s.host.Event(spec.ARN, fmt.Sprintf("%d instance(s) of %s run", len(started), next.command.digest))
 	s.front.keepOut(spec.Private)
+	s.throttleAll(next, started)
 	before, old := s.front.turnTo(started, spec.Scaling), s.turnTo(next)
 	drain(ctx, before)
 	if err := errors.Join(s.stopAll(before), old.close()); err != nil {
@@ -218,6 +219,8 @@ func (s *service) start(r *revision) (*instance, error) {
 	if err := i.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start an instance of %s: %w", r.spec.Name, err), file.Close())
 	}
+	// Fails for a process that has ended, of which the rest of us learns by i.exited.
+	i.throttle.signal = func(signal syscall.Signal) { _ = i.cmd.Process.Signal(signal) }
 	s.host.guard.started(i.cmd.Process.Pid)
 	r.instances.Go(func() {
 		i.err = i.cmd.Wait()
@@ -233,6 +236,7 @@ func (s *service) start(r *revision) (*instance, error) {
 func (s *service) stopAll(instances []*instance) error {
 	var problems []error
 	for _, i := range instances {
+		i.throttle.end()
 		if err := i.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			problems = append(problems, fmt.Errorf("stop an instance: %w", err))
 		}

@@ -71,6 +71,7 @@ func Open(ctx context.Context, root string, log io.Writer) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.Throttled = true
 	s := &Stage{Host: h, Faults: fault.NewInjector(h.Account.Clock), root: root, tools: tools, servers: map[string]*provider.Server{}}
 	images, err := h.Folder("images")
 	if err != nil {
