@@ -128,9 +128,13 @@ func (d *deployment) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before, err := d.lastOperation(ctx, account)
+	if err != nil {
+		return err
+	}
 	var printed bytes.Buffer
 	if err := d.stack.Up(ctx, io.MultiWriter(d.out, &printed)); err != nil {
-		return errors.Join(err, d.explain(ctx, account, printed.String()))
+		return errors.Join(err, d.explain(ctx, account, before, printed.String()))
 	}
 	outputs, err := d.stack.Outputs(ctx)
 	if err != nil {
@@ -146,7 +150,7 @@ func (d *deployment) up(ctx context.Context) error {
 		if config["todo:access"] == "private" {
 			fmt.Fprintln(d.out, "the service is private: this must run in its network")
 		}
-		return errors.Join(err, d.explain(ctx, account, printed.String()))
+		return errors.Join(err, d.explain(ctx, account, before, printed.String()))
 	}
 	fmt.Fprintf(d.out, "stack %s is deployed: version %s at %s\n", d.stack.Name, outputs[output.Version], outputs[output.URL])
 	return nil
@@ -155,8 +159,22 @@ func (d *deployment) up(ctx context.Context) error {
 // requestTimeout is above the 10 s within which the service answers.
 const requestTimeout = 30 * time.Second
 
+// lastOperation is what App Runner has done to the service so far, as far as it says; nothing when there is none.
+func (d *deployment) lastOperation(ctx context.Context, account *cloud.Account) (cloud.Operation, error) {
+	arn, err := d.service(ctx, account)
+	if arn == "" || err != nil {
+		return cloud.Operation{}, err
+	}
+	last, err := account.LastOperation(ctx, arn)
+	if err != nil {
+		fmt.Fprintf(d.out, "what App Runner did last is not known: %v\n", err)
+		return cloud.Operation{}, nil
+	}
+	return last, nil
+}
+
 // explain shows what is known about a deployment that failed, as far as App Runner is concerned.
-func (d *deployment) explain(ctx context.Context, account *cloud.Account, printed string) error {
+func (d *deployment) explain(ctx context.Context, account *cloud.Account, before cloud.Operation, printed string) error {
 	if ctx.Err() != nil {
 		return nil // stopped, not failed
 	}
@@ -166,7 +184,7 @@ func (d *deployment) explain(ctx context.Context, account *cloud.Account, printe
 	}
 	var evidence verify.Evidence
 	if arn != "" {
-		evidence = verify.Gather(ctx, account, arn)
+		evidence = verify.Gather(ctx, account, arn, before)
 	}
 	evidence.Engine = strings.Split(printed, "\n")
 	fmt.Fprintln(d.out)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,12 @@ type Evidence struct {
 	Unknown []error
 }
 
-// slack is how far the clocks of those who write may be apart.
-const slack = 5 * time.Second
+const (
+	// slack is how far the clocks of those who write may be apart.
+	slack = time.Second
+	// lookBack is how long before an operation the instances of before are sure to have been asked for their health.
+	lookBack = time.Minute
+)
 
 // shown is how many lines of each log a person is shown.
 const shown = 30
@@ -33,9 +38,10 @@ type witness interface {
 	Log(ctx context.Context, group string, since time.Time) ([]cloud.Line, error)
 }
 
-// Gather reads what there is about the last operation of a service. What cannot be read is no reason to stop.
+// Gather reads what there is about the operation that came after another one of a service, which is empty for the first. What
+// cannot be read is no reason to stop. Where there is none, App Runner has refused it, and there is nothing to read.
 // https://docs.aws.amazon.com/apprunner/latest/dg/monitor-cwl.html
-func Gather(ctx context.Context, of witness, serviceARN string) Evidence {
+func Gather(ctx context.Context, of witness, serviceARN string, before cloud.Operation) Evidence {
 	var e Evidence
 	var err error
 	note := func(err error) {
@@ -45,6 +51,9 @@ func Gather(ctx context.Context, of witness, serviceARN string) Evidence {
 	}
 	e.Operation, err = of.LastOperation(ctx, serviceARN)
 	note(err)
+	if err == nil && before.Type != "" && e.Operation.Started.Equal(before.Started) {
+		return Evidence{}
+	}
 	since := e.Operation.Started.Add(-slack)
 	if e.Operation.Started.IsZero() {
 		since = time.Now().Add(-time.Hour)
@@ -53,9 +62,22 @@ func Gather(ctx context.Context, of witness, serviceARN string) Evidence {
 	_, name, _ := strings.Cut(serviceARN, ":service/")
 	e.Events, err = of.Log(ctx, "/aws/apprunner/"+name+"/service", since)
 	note(err)
-	e.Application, err = of.Log(ctx, "/aws/apprunner/"+name+"/application", since)
+	e.Application, err = of.Log(ctx, "/aws/apprunner/"+name+"/application", since.Add(-lookBack))
 	note(err)
+	e.Application = ofNewInstances(e.Application, since)
 	return e
+}
+
+// ofNewInstances leaves out what instances say that were there before: their clients are not the health check, and what they
+// say is not about a new version. Each instance has a stream of its own.
+func ofNewInstances(lines []cloud.Line, since time.Time) []cloud.Line {
+	old := map[string]bool{}
+	for _, l := range lines {
+		if l.At.Before(since) {
+			old[l.Stream] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(lines), func(l cloud.Line) bool { return old[l.Stream] })
 }
 
 // Tell writes the likely causes first and then what they were taken from.

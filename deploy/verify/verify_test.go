@@ -171,17 +171,22 @@ func TestEvidence(t *testing.T) {
 	for i := range many {
 		many[i] = cloud.Line{At: at, Text: fmt.Sprintf("line %d.", i+1)}
 	}
-	of := records{operation: rolledBack, logs: map[string][]cloud.Line{
+	now := rolledBack
+	now.Started = at
+	many[0].Stream, many[0].At = "instance/old", at.Add(-2*slack)
+	many[39].Stream = "instance/old"
+	many = append(many, cloud.Line{At: at, Text: "line 41."})
+	of := records{operation: now, logs: map[string][]cloud.Line{
 		"/aws/apprunner/todo-dev/0a1b/service":     {{At: at, Text: "Your application stopped or failed to start."}},
 		"/aws/apprunner/todo-dev/0a1b/application": many,
 	}}
 	var out bytes.Buffer
-	Gather(t.Context(), of, "arn:aws:apprunner:eu-west-1:1:service/todo-dev/0a1b").Tell(&out)
+	Gather(t.Context(), of, "arn:aws:apprunner:eu-west-1:1:service/todo-dev/0a1b", cloud.Operation{}).Tell(&out)
 	text := out.String()
-	if !strings.HasPrefix(text, "likely cause: the service ended before it was healthy: its last line is \"line 40.\"\n") {
+	if !strings.HasPrefix(text, "likely cause: the service ended before it was healthy: its last line is \"line 41.\"\n") {
 		t.Errorf("the cause does not come first:\n%s", text)
 	}
-	for _, want := range []string{"UPDATE_SERVICE ROLLBACK_SUCCEEDED", "2026-01-02T03:04:05Z Your application stopped", "(10 lines before)", "line 11."} {
+	for _, want := range []string{"UPDATE_SERVICE ROLLBACK_SUCCEEDED", "2026-01-02T03:04:05Z Your application stopped", "(9 lines before)", "line 11."} {
 		if !strings.Contains(text, want) {
 			t.Errorf("not told: %q\n%s", want, text)
 		}
@@ -189,9 +194,18 @@ func TestEvidence(t *testing.T) {
 	if strings.Contains(text, "line 10.") {
 		t.Errorf("more than the last lines are told:\n%s", text)
 	}
+	if strings.Contains(text, "line 40.") {
+		t.Errorf("what an instance says that was there before is taken for the new version's:\n%s", text)
+	}
 
 	out.Reset()
-	Gather(t.Context(), records{err: errors.New("AccessDeniedException")}, "arn:aws:apprunner:eu-west-1:1:service/todo-dev/0a1b").Tell(&out)
+	Gather(t.Context(), of, "arn:aws:apprunner:eu-west-1:1:service/todo-dev/0a1b", now).Tell(&out)
+	if text := out.String(); strings.Contains(text, "line") || strings.Contains(text, "ROLLBACK") {
+		t.Errorf("what came before is told of an update that App Runner has refused:\n%s", text)
+	}
+
+	out.Reset()
+	Gather(t.Context(), records{err: errors.New("AccessDeniedException")}, "arn:aws:apprunner:eu-west-1:1:service/todo-dev/0a1b", cloud.Operation{}).Tell(&out)
 	if got := strings.Count(out.String(), "not known: AccessDeniedException"); got != 3 {
 		t.Errorf("%d of 3 refusals are told:\n%s", got, out.String())
 	}

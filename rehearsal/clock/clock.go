@@ -71,6 +71,17 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	return c.Until(ctx, c.Now().Add(d))
 }
 
+// WithTimeout is a context that ends when d of AWS's time has passed, or with ctx; cancel it.
+func (c *Clock) WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	until := c.Now().Add(d)
+	go func() {
+		_ = c.Until(ctx, until) // which also fails when the context is cancelled
+		cancel()
+	}()
+	return ctx, cancel
+}
+
 // Real is how long d of AWS's time takes here.
 func Real(d time.Duration) time.Duration {
 	// Rounded up, so that nothing comes before its time.

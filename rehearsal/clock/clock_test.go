@@ -60,3 +60,26 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestATimeoutIsAWSsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New()
+		ctx, cancel := c.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		c.Skip(59 * time.Second)
+		synctest.Wait()
+		if ctx.Err() != nil {
+			t.Error("it ended early")
+		}
+		c.Skip(time.Second)
+		synctest.Wait()
+		if ctx.Err() == nil {
+			t.Error("it did not end")
+		}
+		other, cancel := c.WithTimeout(t.Context(), time.Minute)
+		cancel()
+		if other.Err() == nil {
+			t.Error("it was not cancelled")
+		}
+	})
+}

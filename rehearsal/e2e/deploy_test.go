@@ -21,13 +21,15 @@ import (
 // word only, since the provider that builds images is the rehearsal's too.
 type deployer struct {
 	program, root string
+	stage         *stage.Stage
+	stack         *engine.Stack
 	environment   []string
 }
 
 func newDeployer(t *testing.T, s *stage.Stage, root string, stack *engine.Stack) *deployer {
 	t.Helper()
 	bin := t.TempDir()
-	d := &deployer{program: filepath.Join(bin, "deploy"), root: root}
+	d := &deployer{program: filepath.Join(bin, "deploy"), root: root, stage: s, stack: stack}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", d.program, "./deploy")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
@@ -144,8 +146,10 @@ func TestVerifiedDeploy(t *testing.T) {
 		edit(t, root, "Pulumi.dev.yaml", "  todo:apiKeysSecret: "+keysSecret+"\n", "")
 	})
 	t.Run("a version that does not start", func(t *testing.T) {
-		const read = "cfg, err := readConfig(getenv)\n"
-		edit(t, root, "service/main.go", read, read+"\tif err == nil {\n\t\treturn errors.New(\"took the wrong turn\")\n\t}\n")
+		const right = "cfg, err := readConfig(getenv)\n"
+		const wrong = right + "\tif err == nil {\n\t\treturn errors.New(\"took the wrong turn\")\n\t}\n"
+		edit(t, root, "service/main.go", right, wrong)
+		defer edit(t, root, "service/main.go", wrong, right)
 		before := outputs(t, dev)
 		printed, err := d.run(t, "up", "--stack", "dev")
 		if err == nil {
@@ -160,4 +164,5 @@ func TestVerifiedDeploy(t *testing.T) {
 			t.Errorf("version %v answers, want the old one", v.body["version"])
 		}
 	})
+	t.Run("why a deployment failed", d.explains)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -269,12 +270,13 @@ func (h *Host) printed(service string) ([]account.Event, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read what an instance printed: %w", err)
 		}
+		read := h.asInside(log)
 		for lines := bufio.NewScanner(file); lines.Scan(); {
 			var said struct{ Time time.Time }
 			if json.Unmarshal(lines.Bytes(), &said) != nil || said.Time.IsZero() {
 				said.Time = info.ModTime()
 			}
-			all = append(all, account.Event{At: said.Time, Stream: "instance/" + number, Text: lines.Text()})
+			all = append(all, account.Event{At: said.Time, Stream: "instance/" + number, Text: read(lines.Text())})
 		}
 		if err := file.Close(); err != nil {
 			return nil, err
@@ -282,4 +284,24 @@ func (h *Host) printed(service string) ([]account.Event, error) {
 	}
 	slices.SortStableFunc(all, func(x, y account.Event) int { return x.At.Compare(y.At) })
 	return all, nil
+}
+
+// inside is where an instance listens on this machine, and where it would in a container of its own.
+type inside struct{ here, there string }
+
+func (h *Host) noteAddress(i *instance, port string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.inside[i.log] = inside{i.addr, net.JoinHostPort("::", port)}
+}
+
+// asInside reads what an instance printed as if it ran in a container. (LOG-3)
+func (h *Host) asInside(log string) func(line string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	address, known := h.inside[log]
+	if !known {
+		return func(line string) string { return line }
+	}
+	return func(line string) string { return strings.ReplaceAll(line, address.here, address.there) }
 }

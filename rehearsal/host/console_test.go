@@ -114,6 +114,24 @@ func TestWhatCarriesTagsIsListed(t *testing.T) {
 }
 
 // LOG-3
+func TestAnInstancesAddressIsTheOneInItsContainer(t *testing.T) {
+	c := newCloud(t)
+	spec := newSpec("one", nil)
+	c.mustDeploy(t, spec)
+	lines, err := c.host.printed(spec.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, line := range lines {
+		said = append(said, line.Text)
+	}
+	if want := addressLine + "[::]:8080"; !slices.Contains(said, want) {
+		t.Errorf("it printed %q, want %q among it", said, want)
+	}
+}
+
+// LOG-3
 func TestLogsOfAService(t *testing.T) {
 	c := newCloud(t)
 	logs, err := c.host.Folder("logs")

@@ -44,6 +44,7 @@ type Host struct {
 	mu        sync.Mutex
 	databases map[string]*database // by cluster
 	services  map[string]*service  // by ARN
+	inside    map[string]inside    // by an instance's log
 	closed    bool
 }
 
@@ -55,7 +56,7 @@ func New(log io.Writer) (*Host, error) {
 		return nil, fmt.Errorf("make a folder for the rehearsal: %w", err)
 	}
 	h := &Host{
-		dir: dir, log: log, databases: map[string]*database{}, services: map[string]*service{},
+		dir: dir, log: log, databases: map[string]*database{}, services: map[string]*service{}, inside: map[string]inside{},
 		startLimit: startLimit, stopLimit: stopLimit, requestLimit: requestLimit,
 	}
 	h.ending, h.end = context.WithCancel(context.Background())

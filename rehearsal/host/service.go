@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	// startLimit is how long instances get to become healthy; App Runner's five minutes, at ten times its speed.
+	// startLimit is how long instances get to become healthy, in AWS's time.
 	// https://docs.aws.amazon.com/apprunner/latest/dg/develop.html
-	startLimit = 30 * time.Second
+	startLimit = 5 * time.Minute
 	// stopLimit is how long an instance gets to end after SIGTERM before it is killed.
 	stopLimit = 15 * time.Second
 )
@@ -172,7 +172,7 @@ func (h *Host) Unreached() []string {
 
 // startAll starts some instances of a revision and answers when all are healthy, or stops them. (RUN-7)
 func (s *service) startAll(ctx context.Context, r *revision, count int) ([]*instance, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.host.startLimit)
+	ctx, cancel := s.host.Account.Clock.WithTimeout(ctx, s.host.startLimit)
 	defer cancel()
 	var started []*instance
 	for range count {
@@ -221,6 +221,7 @@ func (s *service) start(r *revision) (*instance, error) {
 	}
 	// Fails for a process that has ended, of which the rest of us learns by i.exited.
 	i.throttle.signal = func(signal syscall.Signal) { _ = i.cmd.Process.Signal(signal) }
+	s.host.noteAddress(i, r.spec.Port)
 	s.host.guard.started(i.cmd.Process.Pid)
 	r.instances.Go(func() {
 		i.err = i.cmd.Wait()

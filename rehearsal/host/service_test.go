@@ -161,7 +161,7 @@ func TestBadRevisionLeavesTheOldOne(t *testing.T) {
 			host := c.mustDeploy(t, spec)
 
 			// Long enough for the process to speak, which is all that is asked of the bad revision.
-			c.host.startLimit = 3 * time.Second
+			c.host.startLimit = 30 * time.Second
 			bad := newSpec("bad", row.environment)
 			bad.Scaling = two
 			if row.environment == nil {
