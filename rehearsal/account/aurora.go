@@ -255,7 +255,7 @@ func changeVersion(c *call) error {
 		return c.refusal("ModifyDBCluster", "InvalidParameterCombination", fmt.Sprintf("Cannot upgrade aurora-postgresql from %s to %s", actual, asked))
 	}
 	c.set("engineVersionActual", newest(asked))
-	return nil
+	return refuseWaiting(c, "engineVersion")
 }
 
 // newer compares minor versions of one major.

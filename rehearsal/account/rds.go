@@ -212,6 +212,9 @@ func checkCluster(c *call) error {
 	if c.old != nil {
 		operation = c.kind.update
 	}
+	if err := refuseWaiting(c, "iamDatabaseAuthenticationEnabled"); err != nil {
+		return err
+	}
 	// RDS-7
 	if !c.flag("manageMasterUserPassword") {
 		return c.refusal(operation, "InvalidParameterCombination", "the rehearsal models manageMasterUserPassword=true only")

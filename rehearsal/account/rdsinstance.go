@@ -32,7 +32,7 @@ var clusterInstance = &kind{
 	},
 	service: "RDS", noun: "Cluster Instance", create: "CreateDBInstance", update: "ModifyDBInstance", destroy: "DeleteDBInstance",
 	invalid: "InvalidParameterValue", missing: "DBInstanceNotFound",
-	made: makeInstance, start: startInstance, stop: stopInstance,
+	made: makeInstance, changed: checkInstance, start: startInstance, stop: stopInstance,
 }
 
 func makeInstance(c *call) error {

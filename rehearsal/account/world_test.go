@@ -59,13 +59,13 @@ func (c *cloud) world() *world {
 	add("log", "aws:cloudwatch/logGroup:LogGroup", props{"name": "/aws/rds/cluster/todo-test/postgresql", "retentionInDays": 14})
 	cluster := add("cluster", "aws:rds/cluster:Cluster", props{
 		"clusterIdentifier": "todo-test", "engine": "aurora-postgresql", "engineVersion": "17", "databaseName": "tasks",
-		"masterUsername": "tasks", "manageMasterUserPassword": true, "storageEncrypted": true, "skipFinalSnapshot": true,
+		"masterUsername": "tasks", "manageMasterUserPassword": true, "storageEncrypted": true, "skipFinalSnapshot": true, "applyImmediately": true,
 		"dbSubnetGroupName": subnets.id, "dbClusterParameterGroupName": parameters.id, "vpcSecurityGroupIds": []string{callee.id},
 		"enabledCloudwatchLogsExports":     []string{"postgresql", "iam-db-auth-error"},
 		"serverlessv2ScalingConfiguration": props{"minCapacity": 0, "maxCapacity": 1, "secondsUntilAutoPause": 300},
 	})
 	add("instance", "aws:rds/clusterInstance:ClusterInstance", props{
-		"identifier": "todo-test-1", "clusterIdentifier": cluster.id, "engine": "aurora-postgresql", "instanceClass": "db.serverless"})
+		"identifier": "todo-test-1", "clusterIdentifier": cluster.id, "engine": "aurora-postgresql", "instanceClass": "db.serverless", "applyImmediately": true})
 
 	repository := add("repository", "aws:ecr/repository:Repository", props{"imageTagMutability": "IMMUTABLE"})
 	add("lifecycle", "aws:ecr/lifecyclePolicy:LifecyclePolicy", props{"repository": repository.id, "policy": lifecycle("any", "imageCountMoreThan", 20)})

@@ -103,7 +103,7 @@ func (c *cloud) cluster() (made, error) {
 	}
 	c.props = props{
 		"clusterIdentifier": "todo-test", "engine": "aurora-postgresql", "engineVersion": "17", "databaseName": "tasks",
-		"masterUsername": "tasks", "manageMasterUserPassword": true, "storageEncrypted": true, "skipFinalSnapshot": true,
+		"masterUsername": "tasks", "manageMasterUserPassword": true, "storageEncrypted": true, "skipFinalSnapshot": true, "applyImmediately": true,
 		"dbSubnetGroupName": group.id, "vpcSecurityGroupIds": []any{guards.id}, "serverlessv2ScalingConfiguration": capacity(0, 1),
 	}
 	cluster, err := c.make(clusterToken, "cluster", c.props)
