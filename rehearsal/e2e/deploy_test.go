@@ -155,7 +155,7 @@ func TestVerifiedDeploy(t *testing.T) {
 		if err == nil {
 			t.Errorf("it is taken for deployed:\n%s", printed)
 		}
-		says(t, printed, "deployed with version "+before[output.Version], "2 to update, 1 to delete", "UPDATE_SERVICE ended as ROLLBACK_SUCCEEDED",
+		says(t, printed, "deployed with version "+before[output.Version], "2 to update", "UPDATE_SERVICE ended as ROLLBACK_SUCCEEDED",
 			"likely cause: the service ended before it was healthy", "took the wrong turn")
 		if after := outputs(t, dev); after[output.Version] == before[output.Version] {
 			t.Error("Pulumi noticed: then there is nothing for the command to find out")
