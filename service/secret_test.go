@@ -85,7 +85,8 @@ func TestTheSecretsEndpointAnswersNonsenseFromTheStart(t *testing.T) {
 	api, _ := launch(t, e)
 
 	r := api.do(t, "GET", tasks, "", nil)
-	if r.status != 503 || r.header.Get("Retry-After") == "" || r.json(t)["code"] != "unavailable" || strings.Contains(r.body, "todo-db") {
+	if r.status != 503 || r.header.Get("Retry-After") == "" || r.json(t)["code"] != "unavailable" ||
+		strings.Contains(r.body, "todo-db") || !strings.Contains(r.body, "credentials for the database") {
 		t.Errorf("%d Retry-After %q %s", r.status, r.header.Get("Retry-After"), r.body)
 	}
 	id := r.header.Get("X-Request-Id")

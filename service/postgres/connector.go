@@ -84,8 +84,12 @@ func (c asOwner) Close() error {
 	return c.Conn.Close()
 }
 
+var errNoLogin = errors.New("get the login")
+
 func connectReason(ctx context.Context, err error) string {
 	switch {
+	case errors.Is(err, errNoLogin):
+		return "the service's credentials for the database are not to be had"
 	case ctx.Err() != nil:
 		return "the database did not answer in time; it may be waking up"
 	case loginRefused(err):

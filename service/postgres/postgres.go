@@ -194,7 +194,7 @@ func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
 		login, err := cfg.Logins.Login(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errNoLogin, err)
 		}
 		return address(cc, cfg, login, trust)
 	}
