@@ -160,6 +160,9 @@ func makeConnector(c *call) error {
 	}
 	// AR-4
 	for _, other := range c.a.inRegion(tokenConnector, c.Region) {
+		if other.str("vpcConnectorName") == c.str("vpcConnectorName") {
+			return c.refusal("CreateVpcConnector", "InvalidRequestException", fmt.Sprintf("VPC connector with the provided name already exists: %s.", c.str("vpcConnectorName")))
+		}
 		if slices.Equal(slices.Sorted(slices.Values(other.list("securityGroups"))), slices.Sorted(slices.Values(c.list("securityGroups")))) {
 			return c.refusal("CreateVpcConnector", "InvalidRequestException", fmt.Sprintf("The security groups combination provided in the request already exists on existing vpc connector. Existing VPC connector arn: %s, Security Groups: %v", other.str("arn"), c.list("securityGroups")))
 		}

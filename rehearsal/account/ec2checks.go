@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -32,13 +33,19 @@ func makeEndpoint(c *call) error {
 	return nil
 }
 
+// endpointServices are those of the services that a stack like this one's may use.
+// https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
+var endpointServices = []string{
+	"apprunner", "apprunner.requests", "ec2", "ecr.api", "ecr.dkr", "kms", "logs", "monitoring", "rds", "secretsmanager", "sns", "ssm", "sts", "xray",
+}
+
 func checkEndpoint(c *call) error {
 	vpc := c.a.find(tokenVPC, c.str("vpcId"))
 	refuse := func(code, format string, args ...any) error {
 		return c.refusal(c.operation(), code, fmt.Sprintf(format, args...))
 	}
 	// EC2-9
-	if name := c.str("serviceName"); !strings.HasPrefix(name, "com.amazonaws."+c.Region+".") {
+	if name := c.str("serviceName"); !slices.Contains(endpointServices, strings.TrimPrefix(name, "com.amazonaws."+c.Region+".")) {
 		return refuse("InvalidServiceName", "The Vpc Endpoint Service '%s' does not exist", name)
 	}
 	// EC2-10

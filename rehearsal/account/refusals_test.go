@@ -33,6 +33,7 @@ func TestRefusals(t *testing.T) {
 		{"EC2-7", "nat", set("allocationId", nil), up, "MissingParameter: The request must contain the parameter AllocationId"},
 		{"EC2-8", "subnet", other("availabilityZone", "eu-west-1x"), up, "Value (eu-west-1x) for parameter availabilityZone is invalid"},
 		{"EC2-9", "endpoint", set("serviceName", "com.amazonaws.eu-west-2.secretsmanager"), up, "InvalidServiceName"},
+		{"EC2-9", "endpoint", set("serviceName", "com.amazonaws.eu-west-1.secrets-manager"), up, "InvalidServiceName"},
 		{"EC2-10", "endpoint", func(w *world) props {
 			return props{"subnetIds": []string{w.made["private1"].id, w.made["public"].id}}
 		}, up, "DuplicateSubnetsInSameZone"},
@@ -142,6 +143,7 @@ func TestRefusals(t *testing.T) {
 		{"AR-3", "service", named("instanceConfiguration.memory", "2048"), up, "combination of Cpu 256 and Memory 2048 is not supported"},
 		{"AR-3", "service", named("instanceConfiguration.cpu", "300"), preview, "must be 256, 512, 1024, 2048, 4096"},
 		{"AR-4", "connector", set("vpcConnectorName", "todo-other"), up, "The security groups combination provided in the request already exists"},
+		{"AR-4", "connector", func(w *world) props { return props{"securityGroups": []string{w.made["callee"].id}} }, up, "VPC connector with the provided name already exists: todo-test."},
 		{"AR-5", "scaling", set("minSize", 3), up, "MinSize 3 must not be greater than MaxSize 2"},
 		{"AR-5", "scaling", set("maxSize", 26), preview, "expected to be in the range (1 - 25), got 26"},
 		{"AR-5", "scaling", set("autoScalingConfigurationName", strings.Repeat("x", 33)), preview, "expected length to be in the range (4 - 32)"},
