@@ -310,6 +310,7 @@ func TestPhysicalNamesAreKept(t *testing.T) {
 		"aws:cloudwatch/logGroup:LogGroup":        "name",
 		"aws:apprunner/service:Service":           "serviceName",
 		"aws:apprunner/vpcConnector:VpcConnector": "vpcConnectorName",
+		"aws:cloudwatch/dashboard:Dashboard":      "dashboardName",
 	} {
 		if len(r.all(typ)) == 0 {
 			t.Errorf("there is no %s", typ)
