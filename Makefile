@@ -32,8 +32,8 @@ deploy: ## deploy STACK (dev) to AWS, and make sure that the new version is what
 recover: ## after an update of STACK (dev) on AWS that was cut off: tell Pulumi what there is; UNLOCK=1 takes its lock away
 	@$(DEPLOY) recover --stack $(STACK) $(if $(UNLOCK),--unlock)
 
-accept: setup ## take the plans of dev and prod as they now are, for a reviewer to read in rehearsal/e2e/testdata/plans
-	ACCEPT_PLANS=1 $(GO) test -count=1 -run TestPlans ./rehearsal/e2e
+accept: setup ## take the plans of dev and prod as they now are, and the list of mistakes, for a reviewer to read in rehearsal/e2e
+	ACCEPT_PLANS=1 $(GO) test -count=1 -run 'TestPlans|TestMistakesAreListed' ./rehearsal/e2e
 
 setup: ## build the Pulumi CLI where none is installed, and compile the program; minutes, once
 	@$(REHEARSAL) setup
