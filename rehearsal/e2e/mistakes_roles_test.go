@@ -44,7 +44,7 @@ var rolesMistakes = []mutation{
 		name: "a misspelt action", file: "apprunner/roles.go",
 		right: `"secretsmanager:GetSecretValue"`, wrong: `"secretsmanager:GetSecret"`,
 		tests: `TestRolesHoldTheLeast: - "Action": []any{string("secretsmanager:GetSecret")},`,
-		at:    atReady, says: `"detail":"the database cannot be reached"`,
+		at:    atReady, says: `credentials for the database are not to be had`,
 	},
 	{
 		name: "an ARN's pattern that matches nothing", file: "apprunner/roles.go",
