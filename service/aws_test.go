@@ -42,15 +42,13 @@ type cloud struct {
 
 func startCloud(t *testing.T) *cloud {
 	t.Helper()
-	c := cloudWith(t, postgrestest.Options{User: "todo", Password: "one", Database: "todo"})
-	c.secret = map[string]any{"username": "todo", "password": "one"} // as RDS manages it
-	return c
+	return cloudWith(t, "todo", postgrestest.Options{User: "todo", Password: "one", Database: "todo"})
 }
 
-// cloudWith has its database started so, with TLS and with nothing in the secret.
-func cloudWith(t *testing.T, o postgrestest.Options) *cloud {
+// cloudWith has its database started so, with TLS, and of that master a secret as RDS manages it.
+func cloudWith(t *testing.T, master string, o postgrestest.Options) *cloud {
 	t.Helper()
-	c := &cloud{}
+	c := &cloud{secret: map[string]any{"username": master, "password": "one"}}
 	dir := t.TempDir()
 	var err error
 	c.caFile, o.CertFile, o.KeyFile = certificates(t, dir, databaseHost)
@@ -144,6 +142,12 @@ func (c *cloud) put(password string) {
 	c.secret["password"] = password
 }
 
+func (c *cloud) timesRead() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reads
+}
+
 func TestTheDatabasesCertificateIsVerified(t *testing.T) {
 	c := startCloud(t)
 	otherCA, _, _ := certificates(t, t.TempDir(), databaseHost)
@@ -190,8 +194,8 @@ func TestThePasswordIsRotatedUnderTheService(t *testing.T) {
 	if r := api.do(t, "POST", tasks, `{"title":"before"}`, nil); r.status != 201 {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
-	if c.reads != 1 {
-		t.Errorf("the secret was read %d times", c.reads)
+	if n := c.timesRead(); n != 1 {
+		t.Errorf("the secret was read %d times", n)
 	}
 
 	c.rotate(t, "one", "two")

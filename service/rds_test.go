@@ -30,8 +30,7 @@ type rds struct {
 func startRDS(t *testing.T) *rds {
 	t.Helper()
 	r := &rds{directory: startDirectory(t, "k")}
-	r.cloud = cloudWith(t, postgrestest.Options{User: "rdsadmin", Password: "hunter2"})
-	r.secret = map[string]any{"username": master, "password": "one"}
+	r.cloud = cloudWith(t, master, postgrestest.Options{User: "rdsadmin", Password: "hunter2"})
 	for _, statement := range []string{
 		"CREATE ROLE rds_iam",
 		"CREATE ROLE " + master + " LOGIN CREATEROLE CREATEDB PASSWORD 'one'",
