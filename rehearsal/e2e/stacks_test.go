@@ -51,6 +51,9 @@ func TestStacks(t *testing.T) {
 	for _, stack := range []*engine.Stack{dev, prod} {
 		t.Run("the service of "+stack.Name, func(t *testing.T) {
 			got := outputs(t, stack)
+			if err := s.Ready(t.Context(), got[output.URL]); err != nil {
+				t.Fatal(err)
+			}
 			c := clientOf(t, s, got[output.URL])
 			useTasks(t, c)
 			err := check.Run(t.Context(), c.Client, c.url, func(rule string, err error) {

@@ -102,6 +102,9 @@ func (s *Stage) Stack(ctx context.Context, name string) (*engine.Stack, error) {
 
 // Ready asks the service at url, as a client would, whether it has all that it needs. The error is what the service says, and
 // what the network lacks for connections that the service has tried in vain.
+//
+// It asks twice before it believes that: on a database that is new, one instance makes what all need, others wait for that, and
+// the one has the processor only when it is asked something.
 func (s *Stage) Ready(ctx context.Context, url string) error {
 	pem, err := os.ReadFile(s.Host.RootCertificates())
 	if err != nil {
@@ -115,20 +118,31 @@ func (s *Stage) Ready(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("ask the service: %w", err)
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("ask the service: %w", err)
+	var answer error
+	for range 2 {
+		if answer, err = ask(client, request); answer == nil {
+			return err
+		}
 	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode == http.StatusOK {
-		return nil
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
-	problems := []error{fmt.Errorf("GET %s answered %s: %s", request.URL, response.Status, body), err}
+	problems := []error{answer, err}
 	for _, missing := range s.Host.Unreached() {
 		problems = append(problems, errors.New(missing))
 	}
 	return errors.Join(problems...)
+}
+
+// ask gives what the service answers to a request if that is not 200, apart from the error of asking.
+func ask(client *http.Client, request *http.Request) (answer, err error) {
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask the service: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode == http.StatusOK {
+		return nil, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	return fmt.Errorf("GET %s answered %s: %s", request.URL, response.Status, body), err
 }
 
 // Close ends everything that runs on the stage and removes what it wrote.
