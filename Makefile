@@ -41,7 +41,7 @@ setup: ## build the Pulumi CLI where none is installed, and compile the program;
 cost: ## say what a month of STACK (dev) costs, idle and busy, by its plan
 	@$(REHEARSAL) cost --stack $(STACK)
 
-test: test-service test-infra test-deploy test-bench test-rehearsal ## everything: set-up included, a few minutes
+test: test-service test-infra test-deploy test-bench test-rehearsal ## everything, set-up included: a quarter of an hour
 
 test-service: ## the service against a real PostgreSQL, and its image in a real container
 	$(GO) test -count=1 $(RACE) ./service/...
