@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync"
 )
 
 // Options describe a kind of work.
@@ -29,6 +30,7 @@ type Kind[Key comparable, In, Out any] struct {
 	Options[Key, In, Out]
 	queue   *Queue
 	waiting []*request[Key, In, Out] // in the order of their arrival, but for those that were not answered together
+	spare   sync.Pool                // of requests that were answered
 	under   map[Key]bool             // way, if exclusive
 	taken   map[Key]bool             // what take has taken; empty between
 }
@@ -44,7 +46,7 @@ type request[Key comparable, In, Out any] struct {
 
 	out      Out
 	err      error
-	answered chan struct{} // closed when out and err are set
+	answered chan struct{} // has room for one, which says that out and err are set
 }
 
 // batch is requests that are done together.
@@ -60,6 +62,7 @@ type batch[Key comparable, In, Out any] struct {
 // NewKind adds a kind of work to the queue.
 func NewKind[Key comparable, In, Out any](q *Queue, o Options[Key, In, Out]) *Kind[Key, In, Out] {
 	k := &Kind[Key, In, Out]{Options: o, queue: q, under: map[Key]bool{}, taken: map[Key]bool{}}
+	k.spare.New = func() any { return &request[Key, In, Out]{answered: make(chan struct{}, 1)} }
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.kinds = append(q.kinds, k)
@@ -78,7 +81,8 @@ func (k *Kind[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		defer k.end(l, key)
 		return k.Alone(ctx, in)
 	}
-	r := &request[Key, In, Out]{key: key, in: in, arrived: q.arrived, answered: make(chan struct{})}
+	r := k.spare.Get().(*request[Key, In, Out])
+	r.key, r.in, r.arrived = key, in, q.arrived
 	q.arrived++
 	q.waiting++
 	k.waiting = append(k.waiting, r)
@@ -87,7 +91,10 @@ func (k *Kind[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 
 	select {
 	case <-r.answered:
-		return r.out, r.err
+		out, err := r.out, r.err
+		*r = request[Key, In, Out]{answered: r.answered}
+		k.spare.Put(r)
+		return out, err
 	case <-ctx.Done():
 		k.leave(r)
 		var none Out
@@ -181,7 +188,7 @@ func (k *Kind[Key, In, Out]) do(l *lane, b *batch[Key, In, Out]) {
 			continue
 		}
 		r.out, r.err = out, err
-		close(r.answered)
+		r.answered <- struct{}{} // from here on it is somebody else's
 	}
 	k.again(unanswered)
 }

@@ -64,13 +64,12 @@ func (s *Server) admit(c *fiber.Ctx) error {
 // draft-ietf-httpapi-ratelimit-headers-10.
 func (s *Server) limit(c *fiber.Ctx) error {
 	v := s.limiter.Take(s.clientOf(c.Context()), time.Now())
-	h := &c.Response().Header
 	line := append(make([]byte, 0, 48), `"default";r=`...)
 	line = strconv.AppendInt(line, int64(v.Left), 10)
 	line = append(line, ";t="...)
 	line = strconv.AppendInt(line, seconds(v.Full), 10)
-	h.SetCanonical([]byte(headerRateLimit), line)
-	h.SetCanonical([]byte(headerRateLimitPolicy), s.ratePolicy)
+	set(c, headerRateLimit, line)
+	set(c, headerRateLimitPolicy, s.ratePolicy)
 	if v.OK {
 		return nil
 	}

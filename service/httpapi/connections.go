@@ -61,7 +61,7 @@ func (cs *connections) stopReading() {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for c := range cs.open {
-		_ = c.SetReadDeadline(time.Now()) // fails only when it is closed
+		_ = c.Conn.SetReadDeadline(time.Now()) // fails only when it is closed
 	}
 }
 
@@ -161,6 +161,53 @@ type conn struct {
 	net.Conn
 	all     *connections
 	lingers atomic.Bool
+
+	reading, writing deadline
+}
+
+// deadline is when reading or writing has to end. fasthttp moves it several times with each
+// request, and it hardly ever comes, so the socket's, which is a timer, follows only when
+// it would come too late, or too early by more than deadlineSlack.
+type deadline struct{ wanted, socket time.Time }
+
+const deadlineSlack = time.Second
+
+// behind says whether the socket's has to follow now.
+func (d *deadline) behind() bool {
+	early := d.wanted.Sub(d.socket)
+	return early < 0 || early > deadlineSlack
+}
+
+// SetReadDeadline holds from the next Read on.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.reading.wanted = t
+	return nil
+}
+
+// SetWriteDeadline holds from the next Write on.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.writing.wanted = t
+	return nil
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	if d := &c.reading; d.behind() {
+		if err := c.Conn.SetReadDeadline(d.wanted); err != nil {
+			return 0, err
+		}
+		d.socket = d.wanted
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	if d := &c.writing; d.behind() {
+		if err := c.Conn.SetWriteDeadline(d.wanted); err != nil {
+			return 0, err
+		}
+		d.socket = d.wanted
+	}
+	return c.Conn.Write(b)
 }
 
 func (c *conn) Close() error {

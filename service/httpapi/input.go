@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/base64"
 	"reflect"
 	"strconv"
@@ -74,15 +75,15 @@ func inputOf(t reflect.Type) input {
 func (in input) read(c *fiber.Ctx, into reflect.Value) error {
 	invalid := &task.InvalidError{}
 	for _, f := range in.parameters {
-		values := f.values(c)
+		text, times := f.text(c)
 		rule := ""
 		switch {
-		case len(values) == 0:
+		case times == 0:
 			continue
-		case len(values) > 1 && f.in == inQuery:
+		case times > 1 && f.in == inQuery:
 			rule = "must be given once"
-		default: // the lines of a header are one list: RFC 9110, 5.3
-			rule = into.Field(f.index).Addr().Interface().(parameter).parse(strings.Join(values, ", "))
+		default:
+			rule = into.Field(f.index).Addr().Interface().(parameter).parse(text)
 		}
 		if rule != "" {
 			invalid.Problems = append(invalid.Problems, task.Problem{Field: f.name, Rule: rule})
@@ -97,21 +98,18 @@ func (in input) read(c *fiber.Ctx, into reflect.Value) error {
 	return readBody(c, in.medias, in.shape, into.Field(in.body.index))
 }
 
-func (f field) values(c *fiber.Ctx) []string {
+// text is what the request has under the name, and how many times.
+func (f field) text(c *fiber.Ctx) (text string, times int) {
 	var found [][]byte
 	switch f.in {
 	case inPath:
-		found = [][]byte{[]byte(c.Params(f.name))}
+		return strings.Clone(c.Params(f.name)), 1
 	case inQuery:
 		found = c.Context().QueryArgs().PeekMulti(f.name)
 	case inHeader:
 		found = c.Request().Header.PeekAll(f.name)
 	}
-	values := make([]string, len(found))
-	for i, v := range found {
-		values[i] = string(v)
-	}
-	return values
+	return string(bytes.Join(found, []byte(", "))), len(found) // the lines of a header are one list: RFC 9110, 5.3
 }
 
 // taskID is the id of a task in a path.

@@ -110,9 +110,8 @@ func (s *Server) prepare(c *fiber.Ctx) {
 	if !sane(id) {
 		id = newRequestID()
 	}
-	c.Set(headerRequestID, id)
 	s.setHeaders(c)
-	c.Set(fiber.HeaderCacheControl, "no-store")
+	set(c, headerRequestID, []byte(id))
 }
 
 // newRequestID need not be hard to guess: it opens nothing.

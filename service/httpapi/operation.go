@@ -68,12 +68,13 @@ func serves[In, Out any](o operation, handler func(*Server, *fiber.Ctx, In) (Out
 			c.Set(fiber.HeaderContentType, o.media)
 			return c.SendString(string(out))
 		case pageText:
-			c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+			c.Response().Header.SetContentType(fiber.MIMEApplicationJSON)
 			c.Response().SetBodyRaw(out)
 			return nil
 		case appender:
-			c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-			answer := c.Response() // its own memory, which it uses again for the next one
+			answer := c.Response()
+			answer.Header.SetContentType(fiber.MIMEApplicationJSON)
+			// The answer's own memory, which it uses again for the next one.
 			answer.SwapBody(out.appendJSON(answer.SwapBody(nil)[:0]))
 			return nil
 		}

@@ -86,7 +86,7 @@ type Server struct {
 	cfg      Config
 	app      *fiber.App
 	document func() (json.RawMessage, error) // of the API; made when somebody reads it, since it takes half of the start
-	fixed    []fixedHeader
+	fixed    *fasthttp.ResponseHeader
 	pages    pageWriter
 
 	limiter    *ratelimit.Limiter // nil without a limit

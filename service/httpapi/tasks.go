@@ -116,7 +116,8 @@ func (s *Server) createTask(c *fiber.Ctx, in createInput) (taskJSON, error) {
 	if err != nil {
 		return taskJSON{}, err
 	}
-	c.Location(tasksPath + "/" + made.ID.String())
+	location, _ := made.ID.AppendText(append(make([]byte, 0, 64), tasksPath+"/"...)) // never fails
+	set(c, fiber.HeaderLocation, location)
 	setTag(c, made)
 	return taskJSON(made), nil
 }
@@ -132,8 +133,8 @@ func (s *Server) getTask(c *fiber.Ctx, in getInput) (taskJSON, error) {
 		return taskJSON{}, err
 	}
 	setTag(c, found)
-	c.Set(fiber.HeaderCacheControl, "no-cache") // keep it, and ask with its tag whether it is still so
-	if in.IfNoneMatch.include(found.Version()) {
+	set(c, fiber.HeaderCacheControl, []byte("no-cache")) // keep it, and ask with its tag whether it is still so
+	if in.IfNoneMatch.given && in.IfNoneMatch.include(found.Version()) {
 		c.Status(http.StatusNotModified)
 	}
 	return taskJSON(found), nil
@@ -189,4 +190,7 @@ func (s *Server) deleteTask(c *fiber.Ctx, in deleteInput) (nothing, error) {
 	return nothing{}, s.cfg.Tasks.Delete(c.UserContext(), in.ID.ID, in.IfMatch.versions())
 }
 
-func setTag(c *fiber.Ctx, t task.Task) { c.Set(fiber.HeaderETag, `"`+t.Version().String()+`"`) }
+func setTag(c *fiber.Ctx, t task.Task) {
+	tag := t.AppendVersion(append(make([]byte, 0, 64), '"'))
+	set(c, fiber.HeaderETag, append(tag, '"'))
+}

@@ -23,9 +23,22 @@ const contentSize = 16
 
 // Version of the task as it is now.
 func (t Task) Version() Version {
+	content := t.content()
+	return Version{UpdatedAt: t.UpdatedAt, Content: string(content[:])}
+}
+
+// AppendVersion appends what the String of its Version is.
+func (t Task) AppendVersion(b []byte) []byte {
+	content := t.content()
+	b = strconv.AppendInt(b, t.UpdatedAt.UnixMicro(), 16)
+	return append(append(b, '-'), content[:]...)
+}
+
+func (t Task) content() (digits [contentSize]byte) {
 	text := append(strconv.AppendBool(make([]byte, 0, 64), t.Completed), t.Title...)
 	sum := md5.Sum(text)
-	return Version{UpdatedAt: t.UpdatedAt, Content: hex.EncodeToString(sum[:contentSize/2])}
+	hex.Encode(digits[:], sum[:contentSize/2])
+	return digits
 }
 
 // String is the text that [ParseVersion] reads.
