@@ -37,7 +37,8 @@ type Queue struct {
 	waiting int  // requests, of all kinds
 	arrived uint64
 	kinds   []line
-	timer   *time.Timer // for the next lane that becomes slow; nil when nobody waits for it
+	ends    map[<-chan struct{}]struct{} // of contexts, at which requests expire
+	timer   *time.Timer                  // for the next lane that becomes slow; nil when nobody waits for it
 }
 
 // Limits say what a queue does at a time.
@@ -59,11 +60,13 @@ type line interface {
 	first() (arrived uint64, ok bool)
 	// take removes it and what goes with it, and gives what does them.
 	take(*lane) (do func())
+	// expire answers the requests whose context has ended, which that channel tells.
+	expire(done <-chan struct{})
 }
 
 // NewQueue makes a queue with nothing in it.
 func NewQueue(l Limits) *Queue {
-	q := &Queue{Limits: l}
+	q := &Queue{Limits: l, ends: map[<-chan struct{}]struct{}{}}
 	q.ended, q.end = context.WithCancel(context.Background())
 	return q
 }
@@ -138,6 +141,24 @@ func (q *Queue) oldest() (next line) {
 		}
 	}
 	return next
+}
+
+// watchEnd has those who wait with the context answered when it ends. Many share one, and if
+// each waited for its end by itself, that would take more time than all else in waiting.
+func (q *Queue) watchEnd(ctx context.Context) {
+	done := ctx.Done()
+	if _, watched := q.ends[done]; watched || done == nil {
+		return
+	}
+	q.ends[done] = struct{}{}
+	context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.ends, done)
+		for _, kind := range q.kinds {
+			kind.expire(done)
+		}
+	})
 }
 
 // watch has the oldest quick work looked at when it becomes slow, if somebody waits.

@@ -30,6 +30,7 @@ type Kind[Key comparable, In, Out any] struct {
 	Options[Key, In, Out]
 	queue   *Queue
 	waiting []*request[Key, In, Out] // in the order of their arrival, but for those that were not answered together
+	batches []*batch[Key, In, Out]   // under way
 	spare   sync.Pool                // of requests that were answered
 	under   map[Key]bool             // way, if exclusive
 	taken   map[Key]bool             // what take has taken; empty between
@@ -37,21 +38,26 @@ type Kind[Key comparable, In, Out any] struct {
 
 // request is one that has to wait.
 type request[Key comparable, In, Out any] struct {
+	ctx     context.Context
 	key     Key
 	in      In
 	arrived uint64
 	alone   bool // since it has got no answer together with others
-	gone    bool // nobody waits for it
-	batch   *batch[Key, In, Out]
 
 	out      Out
 	err      error
 	answered chan struct{} // has room for one, which says that out and err are set
 }
 
+// answer ends the waiting. From then on the request may be another one.
+func (r *request[Key, In, Out]) answer(out Out, err error) {
+	r.out, r.err = out, err
+	r.answered <- struct{}{}
+}
+
 // batch is requests that are done together.
 type batch[Key comparable, In, Out any] struct {
-	requests []*request[Key, In, Out]
+	requests []*request[Key, In, Out] // nil for those whose context ended
 	keys     []Key
 	ins      []In // of the keys
 	waited   int  // requests that are waited for
@@ -82,24 +88,19 @@ func (k *Kind[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		return k.Alone(ctx, in)
 	}
 	r := k.spare.Get().(*request[Key, In, Out])
-	r.key, r.in, r.arrived = key, in, q.arrived
+	r.ctx, r.key, r.in, r.arrived = ctx, key, in, q.arrived
 	q.arrived++
 	q.waiting++
 	k.waiting = append(k.waiting, r)
+	q.watchEnd(ctx)
 	q.watch()
 	q.mu.Unlock()
 
-	select {
-	case <-r.answered:
-		out, err := r.out, r.err
-		*r = request[Key, In, Out]{answered: r.answered}
-		k.spare.Put(r)
-		return out, err
-	case <-ctx.Done():
-		k.leave(r)
-		var none Out
-		return none, context.Cause(ctx)
-	}
+	<-r.answered
+	out, err := r.out, r.err
+	*r = request[Key, In, Out]{answered: r.answered}
+	k.spare.Put(r)
+	return out, err
 }
 
 func (k *Kind[Key, In, Out]) begin(key Key) {
@@ -117,19 +118,29 @@ func (k *Kind[Key, In, Out]) end(l *lane, keys ...Key) {
 	k.queue.leave(l)
 }
 
-// leave ends the work on a request when it was for nobody else.
-func (k *Kind[Key, In, Out]) leave(r *request[Key, In, Out]) {
-	k.queue.mu.Lock()
-	defer k.queue.mu.Unlock()
-	r.gone = true
-	if b := r.batch; b != nil {
-		if b.waited--; b.waited == 0 {
+func (k *Kind[Key, In, Out]) expire(done <-chan struct{}) {
+	var none Out
+	expired := func(r *request[Key, In, Out]) bool {
+		if r == nil || r.ctx.Done() != done {
+			return false
+		}
+		r.answer(none, context.Cause(r.ctx))
+		return true
+	}
+	waiting := len(k.waiting)
+	k.waiting = slices.DeleteFunc(k.waiting, expired)
+	k.queue.waiting -= waiting - len(k.waiting)
+	for _, b := range k.batches {
+		for i, r := range b.requests {
+			if expired(r) {
+				b.requests[i] = nil
+				b.waited--
+			}
+		}
+		if b.waited == 0 {
 			b.cancel()
 		}
-		return
 	}
-	k.waiting = slices.DeleteFunc(k.waiting, func(other *request[Key, In, Out]) bool { return other == r })
-	k.queue.waiting--
 }
 
 func (k *Kind[Key, In, Out]) first() (arrived uint64, ok bool) {
@@ -162,7 +173,6 @@ func (k *Kind[Key, In, Out]) take(l *lane) (do func()) {
 		if r.alone || k.queue.Alone {
 			most = 1
 		}
-		r.batch = b
 		b.requests = append(b.requests, r)
 	}
 	clear(k.waiting[len(left):])
@@ -173,6 +183,7 @@ func (k *Kind[Key, In, Out]) take(l *lane) (do func()) {
 	b.waited = len(b.requests)
 	k.queue.waiting -= b.waited
 	b.ctx, b.cancel = context.WithCancel(k.queue.ended)
+	k.batches = append(k.batches, b)
 	return func() { k.do(l, b) }
 }
 
@@ -180,17 +191,27 @@ func (k *Kind[Key, In, Out]) do(l *lane, b *batch[Key, In, Out]) {
 	defer k.end(l, b.keys...)
 	defer b.cancel()
 	outs, err := k.answers(b)
+	k.settle(b)
 	var unanswered []*request[Key, In, Out]
 	for _, r := range b.requests {
-		out, ok := outs[r.key]
-		if !ok && err == nil {
-			unanswered = append(unanswered, r)
+		if r == nil {
 			continue
 		}
-		r.out, r.err = out, err
-		r.answered <- struct{}{} // from here on it is somebody else's
+		if out, ok := outs[r.key]; ok || err != nil {
+			r.answer(out, err)
+		} else {
+			unanswered = append(unanswered, r)
+		}
 	}
 	k.again(unanswered)
+}
+
+// settle lets none of the requests expire any more.
+func (k *Kind[Key, In, Out]) settle(b *batch[Key, In, Out]) {
+	k.queue.mu.Lock()
+	defer k.queue.mu.Unlock()
+	i := slices.Index(k.batches, b)
+	k.batches = slices.Delete(k.batches, i, i+1)
 }
 
 func (k *Kind[Key, In, Out]) answers(b *batch[Key, In, Out]) (outs map[Key]Out, err error) {
@@ -210,9 +231,9 @@ func (k *Kind[Key, In, Out]) answers(b *batch[Key, In, Out]) (outs map[Key]Out, 
 func (k *Kind[Key, In, Out]) again(requests []*request[Key, In, Out]) {
 	k.queue.mu.Lock()
 	defer k.queue.mu.Unlock()
-	requests = slices.DeleteFunc(requests, func(r *request[Key, In, Out]) bool { return r.gone })
 	for _, r := range requests {
-		r.batch, r.alone = nil, true
+		r.alone = true
+		k.queue.watchEnd(r.ctx) // which may have come since they were settled
 	}
 	k.waiting = slices.Concat(requests, k.waiting)
 	k.queue.waiting += len(requests)

@@ -73,7 +73,7 @@ func inputOf(t reflect.Type) input {
 // read fills the struct, or says everything that is wrong with the parameters, or
 // with the body.
 func (in input) read(c *fiber.Ctx, into reflect.Value) error {
-	invalid := &task.InvalidError{}
+	var problems []task.Problem
 	for _, f := range in.parameters {
 		text, times := f.text(c)
 		rule := ""
@@ -86,11 +86,11 @@ func (in input) read(c *fiber.Ctx, into reflect.Value) error {
 			rule = into.Field(f.index).Addr().Interface().(parameter).parse(text)
 		}
 		if rule != "" {
-			invalid.Problems = append(invalid.Problems, task.Problem{Field: f.name, Rule: rule})
+			problems = append(problems, task.Problem{Field: f.name, Rule: rule})
 		}
 	}
-	if len(invalid.Problems) > 0 {
-		return invalid
+	if len(problems) > 0 {
+		return &task.InvalidError{Problems: problems}
 	}
 	if in.body.index < 0 {
 		return nil

@@ -106,30 +106,32 @@ func endSpan(span *trace.Span, c *fiber.Ctx, route string) {
 }
 
 func (s *Server) prepare(c *fiber.Ctx) {
-	id := c.Get(headerRequestID)
-	if !sane(id) {
-		id = newRequestID()
-	}
 	s.setHeaders(c)
-	set(c, headerRequestID, []byte(id))
+	if id := c.Request().Header.Peek(headerRequestID); sane(id) {
+		set(c, headerRequestID, id)
+		return
+	}
+	id := newRequestID()
+	set(c, headerRequestID, id[:])
 }
 
 // newRequestID need not be hard to guess: it opens nothing.
-func newRequestID() string {
+func newRequestID() (id [32]byte) {
 	var random [16]byte
 	binary.NativeEndian.PutUint64(random[:8], rand.Uint64())
 	binary.NativeEndian.PutUint64(random[8:], rand.Uint64())
-	return hex.EncodeToString(random[:])
+	hex.Encode(id[:], random[:])
+	return id
 }
 
 // sane keeps a client from writing into our log whatever it likes.
-func sane(id string) bool {
-	for _, r := range id {
-		if r <= ' ' || r > '~' {
+func sane(id []byte) bool {
+	for _, c := range id {
+		if c <= ' ' || c > '~' {
 			return false
 		}
 	}
-	return id != "" && len(id) <= maxRequestID
+	return len(id) > 0 && len(id) <= maxRequestID
 }
 
 func requestID(c *fiber.Ctx) string { return c.GetRespHeader(headerRequestID) }

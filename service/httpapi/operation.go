@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -48,28 +49,30 @@ func serves[In, Out any](o operation, handler func(*Server, *fiber.Ctx, In) (Out
 	if o.media == "" {
 		o.media = fiber.MIMEApplicationJSON
 	}
-	o.handle = func(s *Server, c *fiber.Ctx) error {
+	memories := sync.Pool{New: func() any { return new(memory[In, Out]) }}
+	o.handle = func(s *Server, c *fiber.Ctx) (err error) {
 		if o.media == fiber.MIMEApplicationJSON && !acceptsJSON(c) {
 			return newProblem(http.StatusNotAcceptable, "the header Accept must admit application/json or "+typeProblem)
 		}
-		var in In
-		if err := o.input.read(c, reflect.ValueOf(&in).Elem()); err != nil {
+		m := memories.Get().(*memory[In, Out])
+		defer m.end(&memories)
+		if err := o.input.read(c, reflect.ValueOf(&m.in).Elem()); err != nil {
 			return err
 		}
 		c.Status(o.status)
-		out, err := handler(s, c, in)
+		m.out, err = handler(s, c, m.in)
 		if err != nil || c.Response().StatusCode() != o.status {
 			return err
 		}
-		switch out := any(out).(type) {
-		case nothing:
+		switch out := any(&m.out).(type) {
+		case *nothing:
 			return nil
-		case text:
+		case *text:
 			c.Set(fiber.HeaderContentType, o.media)
-			return c.SendString(string(out))
-		case pageText:
+			return c.SendString(string(*out))
+		case *pageText:
 			c.Response().Header.SetContentType(fiber.MIMEApplicationJSON)
-			c.Response().SetBodyRaw(out)
+			c.Response().SetBodyRaw(*out)
 			return nil
 		case appender:
 			answer := c.Response()
@@ -78,9 +81,20 @@ func serves[In, Out any](o operation, handler func(*Server, *fiber.Ctx, In) (Out
 			answer.SwapBody(out.appendJSON(answer.SwapBody(nil)[:0]))
 			return nil
 		}
-		return c.JSON(out)
+		return c.JSON(m.out)
 	}
 	return o
+}
+
+// memory is what one request needs of the heap, for the next one to use again.
+type memory[In, Out any] struct {
+	in  In
+	out Out
+}
+
+func (m *memory[In, Out]) end(memories *sync.Pool) {
+	*m = memory[In, Out]{}
+	memories.Put(m)
 }
 
 var asFiber = strings.NewReplacer("{", ":", "}", "")
