@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	headerRequestID = fiber.HeaderXRequestID
+	headerRequestID = "X-Request-Id" // as fasthttp keeps it
 	maxRequestID    = 128
 	noRoute         = "-" // in the log, where a path that a client made up would be noise
 )
