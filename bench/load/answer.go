@@ -27,29 +27,37 @@ var (
 )
 
 // answerReader reads HTTP/1.1 responses (RFC 9112) that have a body, one at a time.
-type answerReader struct{ buffer []byte }
+type answerReader struct {
+	buffer []byte
+	n      int // bytes of the response so far
+}
 
-// read reads one response. Nothing may follow it, since nothing else was asked for.
+// reset forgets what there is of a response.
+func (r *answerReader) reset() { r.n = 0 }
+
+// read reads one response. Nothing may follow it, since nothing else was asked for. After an error that passes, it goes
+// on where it was.
 func (r *answerReader) read(from io.Reader) (answer, error) {
-	for n := 0; ; {
-		if n == len(r.buffer) {
-			if n >= maxAnswer {
+	for {
+		if r.n == len(r.buffer) {
+			if r.n >= maxAnswer {
 				return answer{}, errTooLarge
 			}
-			r.buffer = append(r.buffer, make([]byte, n)...)
+			r.buffer = append(r.buffer, make([]byte, r.n)...)
 		}
-		more, err := from.Read(r.buffer[n:])
-		n += more
+		more, err := from.Read(r.buffer[r.n:])
+		r.n += more
 		if more > 0 {
-			a, size, err := parse(r.buffer[:n])
+			a, size, err := parse(r.buffer[:r.n])
 			switch {
 			case err != nil:
 				return answer{}, err
-			case size > 0 && size < n:
+			case size > 0 && size < r.n:
 				return answer{}, errSurplus
 			case size > 0 && len(a.body) == 0:
 				return answer{}, errNoContent
 			case size > 0:
+				r.reset()
 				return a, nil
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -78,26 +77,20 @@ func Run(cfg Config, begin, end func()) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		defer w.close()
-		if err := w.connect(); err != nil {
-			return Result{}, fmt.Errorf("open connection %d of %d: %w", i+1, cfg.Connections, err)
-		}
 		workers[i] = w
 	}
-
-	first := time.Now().Add(cfg.Warmup)
-	last := first.Add(cfg.Duration)
-	var running sync.WaitGroup
-	running.Go(func() {
-		time.Sleep(time.Until(first))
-		begin()
-		time.Sleep(time.Until(last))
-		end()
-	})
-	for _, w := range workers {
-		running.Go(func() { w.run(first, last) })
+	l, err := newLoop(cfg.Addr, workers)
+	if err != nil {
+		return Result{}, fmt.Errorf("connect to %s: %w", cfg.Addr, err)
 	}
-	running.Wait()
+	defer l.close()
+	if err := l.open(); err != nil {
+		return Result{}, err
+	}
+	first := time.Now().Add(cfg.Warmup)
+	if err := l.run(first, first.Add(cfg.Duration), begin, end); err != nil {
+		return Result{}, err
+	}
 	return merge(workers), nil
 }
 

@@ -1,28 +1,22 @@
 package load
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"time"
-)
-
-const (
-	connectTimeout = 5 * time.Second
-	// pause keeps a server that refuses everything from being asked in a tight loop.
-	pause = 10 * time.Millisecond
 )
 
 // worker is one client with its connection.
 type worker struct {
-	addr     string
 	scenario scenario
 	client   client
-	conn     net.Conn // nil when there is none
 	reader   answerReader
-	// deadline is of all requests. One for each would cost a timer each time.
-	deadline time.Time
+
+	connection int       // its file descriptor; none when it is negative
+	asked      bool      // an answer is owed
+	unsent     []byte    // of the request
+	start      time.Time // of the request, or of connecting
+	again      time.Time // when to connect again
 
 	answers   int
 	latencies []time.Duration
@@ -35,7 +29,7 @@ func newWorker(cfg Config, number int) (*worker, error) {
 		return nil, fmt.Errorf("unknown scenario %q", cfg.Scenario)
 	}
 	return &worker{
-		addr: cfg.Addr, scenario: s, errors: map[string]int{},
+		scenario: s, connection: -1, errors: map[string]int{},
 		client: client{
 			host: cfg.Addr, number: number, ids: cfg.IDs, updated: map[string]bool{},
 			random: rand.New(rand.NewPCG(uint64(number), 0)), // everybody meets the same clients
@@ -44,73 +38,15 @@ func newWorker(cfg Config, number int) (*worker, error) {
 	}, nil
 }
 
-func (w *worker) connect() error {
-	conn, err := net.DialTimeout("tcp", w.addr, connectTimeout)
-	if err != nil {
-		return err
+// answered takes note of an answer that was right.
+func (w *worker) answered(now, first, last time.Time) {
+	if !now.After(first) {
+		return
 	}
-	w.conn = conn
-	return conn.SetDeadline(w.deadline)
-}
-
-func (w *worker) close() {
-	if w.conn != nil {
-		_ = w.conn.Close() // nothing is lost
-		w.conn = nil
+	if now.Before(last) {
+		w.answers++
 	}
-}
-
-// run sends requests until last, and measures from first on.
-func (w *worker) run(first, last time.Time) {
-	w.deadline = last.Add(Drain)
-	_ = w.conn.SetDeadline(w.deadline) // fails on a closed connection, as the request will
-	for now := time.Now(); now.Before(last); {
-		start := now
-		err := w.ask()
-		now = time.Now()
-		switch {
-		case err != nil:
-			w.errors[reason(err)]++
-			w.close()
-			time.Sleep(pause)
-			now = time.Now()
-		case now.After(first):
-			if now.Before(last) {
-				w.answers++
-			}
-			if !start.Before(first) {
-				w.latencies = append(w.latencies, now.Sub(start))
-			}
-		}
+	if !w.start.Before(first) {
+		w.latencies = append(w.latencies, now.Sub(w.start))
 	}
-}
-
-// ask sends the next request and checks its answer.
-func (w *worker) ask() error {
-	if w.conn == nil {
-		if err := w.connect(); err != nil {
-			return err
-		}
-	}
-	w.scenario.next(&w.client)
-	if _, err := w.conn.Write(w.client.request); err != nil {
-		return err
-	}
-	a, err := w.reader.read(w.conn)
-	if err != nil {
-		return err
-	}
-	if a.last {
-		w.close()
-	}
-	return w.scenario.check(&w.client, a)
-}
-
-// reason tells errors apart that say the same of different connections.
-func reason(err error) string {
-	var network *net.OpError
-	if errors.As(err, &network) {
-		return network.Op + ": " + network.Err.Error()
-	}
-	return err.Error()
 }
