@@ -27,6 +27,7 @@ import (
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+	gormschema "gorm.io/gorm/schema"
 )
 
 const (
@@ -94,6 +95,7 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 		SkipDefaultTransaction: true,           // each operation is one statement
 		QueryFields:            true,           // name the columns, so that a newer schema may add some
 		Logger:                 logger.Discard, // errors are returned
+		NamingStrategy:         schemaNames,
 	})
 	if err != nil {
 		pool.Close()
@@ -116,6 +118,9 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 	db.work.Go(func() { db.keepMigrating(ctx) })
 	return db, nil
 }
+
+// schemaNames leaves names as they are: see the package inflection.
+var schemaNames = gormschema.NamingStrategy{SingularTable: true}
 
 // quick is how many statements are under way at a time while none is slow: so few that
 // they leave this instance's processors the time for what they give. The connections
