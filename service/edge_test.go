@@ -39,6 +39,7 @@ func serveWithKeys(t *testing.T, k httpapi.Keys, e env) instance {
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.Migrate()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

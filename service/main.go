@@ -40,9 +40,6 @@ const gcPercent = 50
 var version, commit string
 
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Getenv, os.Stdout); err != nil {
@@ -83,6 +80,10 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
+	db.Migrate()
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent) // here, because it stops the world
+	}
 	log.Info("listening", "addr", listener.Addr().String(), "version", build.Version, "commit", build.Commit)
 
 	select {

@@ -77,8 +77,7 @@ type DB struct {
 	work   sync.WaitGroup     // everything in the background
 }
 
-// Open makes the pool without connecting; its error is about cfg alone. In the
-// background it then connects until the schema is up to date. Close it.
+// Open makes the pool without connecting; its error is about cfg alone. Close it.
 func Open(cfg Config, log *slog.Logger) (*DB, error) {
 	poolConfig, err := poolConfig(cfg)
 	if err != nil {
@@ -115,9 +114,12 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 		return nil, err
 	}
 	db.schema.start = func(attempt func(context.Context)) { db.work.Go(func() { attempt(ctx) }) }
-	db.work.Go(func() { db.keepMigrating(ctx) })
 	return db, nil
 }
+
+// Migrate connects in the background until the schema is up to date, as the first request
+// would otherwise. Call it once.
+func (db *DB) Migrate() { db.schema.start(db.keepMigrating) }
 
 // schemaNames leaves names as they are: see the package inflection.
 var schemaNames = gormschema.NamingStrategy{SingularTable: true}
@@ -157,22 +159,22 @@ func (db *DB) Ready(ctx context.Context) error {
 // CheckURL says what is wrong with a DSN, without quoting it.
 func CheckURL(dsn credentials.Secret) error {
 	if _, err := pgx.ParseConfig(string(dsn)); err != nil {
-		return errors.New("must be a PostgreSQL URL or keyword=value string")
+		return errMalformedURL
 	}
 	return nil
 }
+
+var errMalformedURL = errors.New("must be a PostgreSQL URL or keyword=value string")
 
 func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	dsn := string(cfg.URL)
 	if cfg.URL == "" {
 		// Everything that matters is set below or by prepare; TLS too.
 		dsn = (&url.URL{Scheme: "postgres", Host: "unset:1", Path: "/unset", RawQuery: "sslmode=disable"}).String()
-	} else if err := CheckURL(cfg.URL); err != nil {
-		return nil, fmt.Errorf("database URL %w", err)
 	}
 	pc, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		return nil, fmt.Errorf("configure the connection pool: %w", err)
+	if err != nil { // which may quote it
+		return nil, fmt.Errorf("database URL %w", errMalformedURL)
 	}
 	pc.MinConns, pc.MinIdleConns, pc.MaxConns = 0, 0, cfg.MaxConns
 	pc.MaxConnIdleTime, pc.HealthCheckPeriod = idleTime, idleCheck

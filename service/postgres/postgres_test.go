@@ -34,6 +34,7 @@ func openWith(t *testing.T, cfg postgres.Config) *postgres.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.Migrate()
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
