@@ -27,11 +27,11 @@ const (
 // What pages of other origins may send, and may read beside what they always may.
 var (
 	corsSent = strings.Join([]string{
-		fiber.HeaderAuthorization, fiber.HeaderContentType, fiber.HeaderIfMatch, fiber.HeaderIfNoneMatch, "Idempotency-Key", headerRequestID, "traceparent",
+		fiber.HeaderAuthorization, fiber.HeaderContentType, fiber.HeaderIfMatch, fiber.HeaderIfNoneMatch, "Idempotency-Key", fiber.HeaderXRequestID, "traceparent",
 	}, ", ")
 	corsRead = strings.Join([]string{
 		fiber.HeaderAllow, fiber.HeaderETag, fiber.HeaderLink, fiber.HeaderLocation, headerRateLimit, headerRateLimitPolicy, fiber.HeaderRetryAfter,
-		fiber.HeaderWWWAuthenticate, headerRequestID,
+		fiber.HeaderWWWAuthenticate, fiber.HeaderXRequestID,
 	}, ", ")
 )
 
