@@ -32,6 +32,7 @@ type Kind[Key comparable, In, Out any] struct {
 	waiting []*request[Key, In, Out] // in the order of their arrival, but for those that were not answered together
 	batches []*batch[Key, In, Out]   // under way
 	spare   sync.Pool                // of requests that were answered
+	ended   sync.Pool                // of batches that have
 	under   map[Key]bool             // way, if exclusive
 	taken   map[Key]bool             // what take has taken; empty between
 }
@@ -69,6 +70,7 @@ type batch[Key comparable, In, Out any] struct {
 func NewKind[Key comparable, In, Out any](q *Queue, o Options[Key, In, Out]) *Kind[Key, In, Out] {
 	k := &Kind[Key, In, Out]{Options: o, queue: q, under: map[Key]bool{}, taken: map[Key]bool{}}
 	k.spare.New = func() any { return &request[Key, In, Out]{answered: make(chan struct{}, 1)} }
+	k.ended.New = func() any { return &batch[Key, In, Out]{} }
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.kinds = append(q.kinds, k)
@@ -153,10 +155,7 @@ func (k *Kind[Key, In, Out]) first() (arrived uint64, ok bool) {
 }
 
 func (k *Kind[Key, In, Out]) take(l *lane) (do func()) {
-	likely := len(k.waiting)
-	b := &batch[Key, In, Out]{
-		requests: make([]*request[Key, In, Out], 0, likely), keys: make([]Key, 0, min(likely, k.Most)), ins: make([]In, 0, min(likely, k.Most)),
-	}
+	b := k.ended.Get().(*batch[Key, In, Out])
 	defer clear(k.taken)
 	most, left := k.Most, k.waiting[:0]
 	for _, r := range k.waiting {
@@ -188,7 +187,8 @@ func (k *Kind[Key, In, Out]) take(l *lane) (do func()) {
 }
 
 func (k *Kind[Key, In, Out]) do(l *lane, b *batch[Key, In, Out]) {
-	defer k.end(l, b.keys...)
+	defer k.reuse(b)
+	defer func() { k.end(l, b.keys...) }()
 	defer b.cancel()
 	outs, err := k.answers(b)
 	k.settle(b)
@@ -204,6 +204,15 @@ func (k *Kind[Key, In, Out]) do(l *lane, b *batch[Key, In, Out]) {
 		}
 	}
 	k.again(unanswered)
+}
+
+// reuse forgets the batch, but for its memory.
+func (k *Kind[Key, In, Out]) reuse(b *batch[Key, In, Out]) {
+	clear(b.requests)
+	clear(b.keys)
+	clear(b.ins)
+	*b = batch[Key, In, Out]{requests: b.requests[:0], keys: b.keys[:0], ins: b.ins[:0]}
+	k.ended.Put(b)
 }
 
 // settle lets none of the requests expire any more.
