@@ -88,7 +88,8 @@ func Run(cfg Config, begin, end func()) (Result, error) {
 		return Result{}, err
 	}
 	first := time.Now().Add(cfg.Warmup)
-	if err := l.run(first, first.Add(cfg.Duration), begin, end); err != nil {
+	last := first.Add(cfg.Duration)
+	if err := l.run(first, last, last.Add(Drain), begin, end); err != nil {
 		return Result{}, err
 	}
 	return merge(workers), nil

@@ -61,9 +61,6 @@ func (l *loop) open() error {
 		if err == nil {
 			err = awaitConnection(w.connection)
 		}
-		if err == nil {
-			err = l.watch(unix.EPOLL_CTL_MOD, w, unix.EPOLLIN)
-		}
 		if err != nil {
 			return fmt.Errorf("open connection %d of %d: %w", i+1, len(l.workers), err)
 		}
@@ -105,9 +102,9 @@ func failed(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// run asks from now until last, calls begin at first and end at last, and waits for the last answers.
-func (l *loop) run(first, last time.Time, begin, end func()) error {
-	l.first, l.last, l.deadline = first, last, last.Add(Drain)
+// run asks from now until last, calls begin at first and end at last, and waits for answers until the deadline.
+func (l *loop) run(first, last, deadline time.Time, begin, end func()) error {
+	l.first, l.last, l.deadline = first, last, deadline
 	now := time.Now()
 	for _, w := range l.workers {
 		l.ask(w, now)
@@ -139,7 +136,7 @@ func (l *loop) run(first, last time.Time, begin, end func()) error {
 		}
 		now = time.Now()
 		for _, event := range ready[:max(n, 0)] {
-			now = l.serve(l.workers[event.Fd], event.Events, now)
+			now = l.serve(l.workers[event.Fd], now)
 		}
 		l.wake(now)
 	}
@@ -163,7 +160,10 @@ func (l *loop) owed() bool {
 
 func (l *loop) giveUp() {
 	for _, w := range l.workers {
-		if w.asked {
+		switch {
+		case len(w.unsent) > 0:
+			w.errors[failed("write", errTimeout).Error()]++
+		case w.asked:
 			w.errors[failed("read", errTimeout).Error()]++
 		}
 	}
@@ -171,7 +171,7 @@ func (l *loop) giveUp() {
 
 // serve does what a connection is ready for. It gives the time, which it has to read once an answer is there: the answer
 // before it has taken time too, and each counts for itself.
-func (l *loop) serve(w *worker, events uint32, now time.Time) time.Time {
+func (l *loop) serve(w *worker, now time.Time) time.Time {
 	var err error
 	switch {
 	case !w.asked && !now.Before(l.last): // it is not needed any more
@@ -179,12 +179,10 @@ func (l *loop) serve(w *worker, events uint32, now time.Time) time.Time {
 	case !w.asked: // it connects
 		if err = connected(w.connection); err == nil {
 			l.connecting = without(l.connecting, w)
-			if err = l.watch(unix.EPOLL_CTL_MOD, w, unix.EPOLLIN); err == nil {
-				l.ask(w, now)
-				return now
-			}
+			l.ask(w, now)
+			return now
 		}
-	case len(w.unsent) > 0 && events&unix.EPOLLOUT != 0:
+	case len(w.unsent) > 0:
 		err = l.send(w)
 	default:
 		var a answer
@@ -226,9 +224,9 @@ func (l *loop) ask(w *worker, now time.Time) {
 	}
 }
 
-// send sends what it can, and has itself called again for the rest.
+// send sends what it can, and has itself called again for the rest. Until that is sent, no answer is read: one that comes
+// early must not have the next request sent into the middle of this one.
 func (l *loop) send(w *worker) error {
-	whole := len(w.unsent) == len(w.client.request)
 	n, err := unix.Write(w.connection, w.unsent)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 		n, err = 0, nil
@@ -237,13 +235,10 @@ func (l *loop) send(w *worker) error {
 		return failed("write", err)
 	}
 	w.unsent = w.unsent[n:]
-	switch {
-	case len(w.unsent) > 0 && whole:
-		return l.watch(unix.EPOLL_CTL_MOD, w, unix.EPOLLIN|unix.EPOLLOUT)
-	case len(w.unsent) == 0 && !whole:
-		return l.watch(unix.EPOLL_CTL_MOD, w, unix.EPOLLIN)
+	if len(w.unsent) > 0 {
+		return l.await(unix.EPOLL_CTL_MOD, w, unix.EPOLLOUT)
 	}
-	return nil
+	return l.await(unix.EPOLL_CTL_MOD, w, unix.EPOLLIN)
 }
 
 // fail takes note of what went wrong, and begins again after a pause.
@@ -303,11 +298,17 @@ func (l *loop) connect(w *worker) (err error) {
 		return failed("connect", err)
 	}
 	l.connecting = append(l.connecting, w)
-	return l.watch(unix.EPOLL_CTL_ADD, w, unix.EPOLLOUT)
+	w.awaited = 0
+	return l.await(unix.EPOLL_CTL_ADD, w, unix.EPOLLOUT)
 }
 
-// watch says what a connection is waited for. An event names the worker by its place rather than by its connection.
-func (l *loop) watch(how int, w *worker, events uint32) error {
+// await says what a connection is waited for, unless it is already. An event names the worker by its place rather than by
+// its connection.
+func (l *loop) await(how int, w *worker, events uint32) error {
+	if w.awaited == events {
+		return nil
+	}
+	w.awaited = events
 	return failed("epoll", unix.EpollCtl(l.epoll, how, w.connection, &unix.EpollEvent{Events: events, Fd: int32(w.client.number)}))
 }
 

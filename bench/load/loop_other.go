@@ -15,6 +15,6 @@ func newLoop(string, []*worker) (*loop, error) {
 
 func (*loop) open() error { return nil }
 
-func (*loop) run(_, _ time.Time, _, _ func()) error { return nil }
+func (*loop) run(_, _, _ time.Time, _, _ func()) error { return nil }
 
 func (*loop) close() {}

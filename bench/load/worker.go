@@ -13,6 +13,7 @@ type worker struct {
 	reader   answerReader
 
 	connection int       // its file descriptor; none when it is negative
+	awaited    uint32    // events of the connection
 	asked      bool      // an answer is owed
 	unsent     []byte    // of the request
 	start      time.Time // of the request, or of connecting
