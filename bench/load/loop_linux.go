@@ -170,7 +170,8 @@ func (l *loop) giveUp() {
 }
 
 // serve does what a connection is ready for. It gives the time, which it has to read once an answer is there: the answer
-// before it has taken time too, and each counts for itself.
+// before it has taken time too, and each counts for itself. The clock counts nanoseconds, and one reading of it ends a
+// request and starts the next, which so begins before it is made and sent: a latency may be too long by that, never short.
 func (l *loop) serve(w *worker, now time.Time) time.Time {
 	var err error
 	switch {
