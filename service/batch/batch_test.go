@@ -44,7 +44,7 @@ func newWork(q *batch.Queue, exclusive bool, most int) *work {
 			}
 			return in + " done", nil
 		},
-		Together: func(ctx context.Context, ins []string) (map[string]string, error) {
+		Together: func(ctx context.Context, ins []string) (func(string) (string, bool), error) {
 			if err := w.pass(ctx, strings.Join(ins, " ")); err != nil {
 				return nil, err
 			}
@@ -57,10 +57,17 @@ func newWork(q *batch.Queue, exclusive bool, most int) *work {
 					outs[key] = in + " done"
 				}
 			}
-			return outs, nil
+			return from(outs), nil
 		},
 	})
 	return w
+}
+
+func from[Key comparable](outs map[Key]string) func(Key) (string, bool) {
+	return func(key Key) (string, bool) {
+		out, ok := outs[key]
+		return out, ok
+	}
 }
 
 func (w *work) pass(ctx context.Context, what string) error {
@@ -352,14 +359,14 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 			Alone: func(_ context.Context, in int) (string, error) {
 				return fmt.Sprintf("%d %d", in%5, number()), nil
 			},
-			Together: func(_ context.Context, ins []int) (map[int]string, error) {
+			Together: func(_ context.Context, ins []int) (func(int) (string, bool), error) {
 				outs, n := map[int]string{}, number()
 				for _, in := range ins {
 					if in%7 != 0 {
 						outs[in%5] = fmt.Sprintf("%d %d", in%5, n)
 					}
 				}
-				return outs, nil
+				return from(outs), nil
 			},
 		})
 		var wg sync.WaitGroup

@@ -20,9 +20,10 @@ type Options[Key comparable, In, Out any] struct {
 	// Alone does one request. Its context is the request's, or ends when nobody waits for
 	// the answer any more.
 	Alone func(context.Context, In) (Out, error)
-	// Together does several that have different keys. Those that it gives no answer to
-	// are done alone, one by one; its error is the answer to all.
-	Together func(context.Context, []In) (map[Key]Out, error)
+	// Together does several that have different keys. Those that it has no answer to
+	// are done alone, one by one, which is all of them if answer is nil; its error is the
+	// answer to all.
+	Together func(context.Context, []In) (answer func(Key) (Out, bool), err error)
 }
 
 // Kind is a kind of work in a queue.
@@ -190,14 +191,19 @@ func (k *Kind[Key, In, Out]) do(l *lane, b *batch[Key, In, Out]) {
 	defer k.reuse(b)
 	defer func() { k.end(l, b.keys...) }()
 	defer b.cancel()
-	outs, err := k.answers(b)
+	answer, err := k.answers(b)
 	k.settle(b)
 	var unanswered []*request[Key, In, Out]
 	for _, r := range b.requests {
 		if r == nil {
 			continue
 		}
-		if out, ok := outs[r.key]; ok || err != nil {
+		var out Out
+		answered := err != nil
+		if !answered && answer != nil {
+			out, answered = answer(r.key)
+		}
+		if answered {
 			r.answer(out, err)
 		} else {
 			unanswered = append(unanswered, r)
@@ -223,7 +229,7 @@ func (k *Kind[Key, In, Out]) settle(b *batch[Key, In, Out]) {
 	k.batches = slices.Delete(k.batches, i, i+1)
 }
 
-func (k *Kind[Key, In, Out]) answers(b *batch[Key, In, Out]) (outs map[Key]Out, err error) {
+func (k *Kind[Key, In, Out]) answers(b *batch[Key, In, Out]) (answer func(Key) (Out, bool), err error) {
 	defer func() {
 		if v := recover(); v != nil { // there is no caller who could
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -233,7 +239,7 @@ func (k *Kind[Key, In, Out]) answers(b *batch[Key, In, Out]) (outs map[Key]Out, 
 		return k.Together(b.ctx, b.ins)
 	}
 	out, err := k.Alone(b.ctx, b.ins[0])
-	return map[Key]Out{b.keys[0]: out}, err
+	return func(Key) (Out, bool) { return out, true }, err
 }
 
 // again puts requests first in line, to be done alone.

@@ -58,7 +58,7 @@ func listKeyOf(f task.Filter) listKey {
 	return k
 }
 
-func (db *DB) getAll(ctx context.Context, ids []task.ID) (map[task.ID]lookup, error) {
+func (db *DB) getAll(ctx context.Context, ids []task.ID) (func(task.ID) (lookup, bool), error) {
 	wanted := uuids(ids, func(id task.ID) task.ID { return id })
 	found, err := db.tasks(ctx, len(ids), statement{"get all", func(tx *gorm.DB) *gorm.DB {
 		return tx.Where(clause.Expr{SQL: "id = ANY(?)", Vars: []any{&wanted}}).Find(&[]row{})
@@ -66,16 +66,27 @@ func (db *DB) getAll(ctx context.Context, ids []task.ID) (map[task.ID]lookup, er
 	if err != nil {
 		return nil, err
 	}
-	answers := make(map[task.ID]lookup, len(ids))
-	for _, t := range found {
-		answers[t.ID] = lookup{task: t}
-	}
-	for _, id := range ids {
-		if _, ok := answers[id]; !ok {
-			answers[id] = lookup{err: task.ErrNotFound}
+	ofID := byID(found)
+	return func(id task.ID) (lookup, bool) {
+		if t, ok := ofID(id); ok {
+			return lookup{task: t}, true
 		}
+		return lookup{err: task.ErrNotFound}, true
+	}, nil
+}
+
+func byID(tasks []task.Task) func(task.ID) (task.Task, bool) {
+	places := make(map[task.ID]int, len(tasks))
+	for i, t := range tasks {
+		places[t.ID] = i
 	}
-	return answers, nil
+	return func(id task.ID) (task.Task, bool) {
+		i, ok := places[id]
+		if !ok {
+			return task.Task{}, false
+		}
+		return tasks[i], true
+	}
 }
 
 // Each statement below has one parameter for each column, an array, so that its text and
@@ -84,24 +95,20 @@ func (db *DB) getAll(ctx context.Context, ids []task.ID) (map[task.ID]lookup, er
 
 const insertAll = `
 INSERT INTO tasks (id, title, completed, created_at, updated_at)
-SELECT * FROM unnest(?::uuid[], ?::text[], ?::boolean[], ?::timestamptz[], ?::timestamptz[])`
+SELECT id, title, completed, at, at
+FROM unnest(?::uuid[], ?::text[], ?::boolean[], ?::timestamptz[]) AS made (id, title, completed, at)`
 
-func (db *DB) createAll(ctx context.Context, made []task.Task) (map[task.ID]struct{}, error) {
+// createAll keeps tasks that are new, so that both their times are the same.
+func (db *DB) createAll(ctx context.Context, made []task.Task) (func(task.ID) (struct{}, bool), error) {
 	ids := uuids(made, func(t task.Task) task.ID { return t.ID })
 	titles, completed := make([]string, len(made)), make([]bool, len(made))
-	created, updated := make([]time.Time, len(made)), make([]time.Time, len(made))
+	created := make([]time.Time, len(made))
 	for i, t := range made {
-		titles[i], completed[i], created[i], updated[i] = t.Title, t.Completed, t.CreatedAt, t.UpdatedAt
+		titles[i], completed[i], created[i] = t.Title, t.Completed, t.CreatedAt
 	}
-	_, err := db.exec(ctx, raw(insertAll, &ids, &titles, &completed, &created, &updated))
-	if err != nil {
-		return nil, shared(err)
-	}
-	answers := make(map[task.ID]struct{}, len(made))
-	for _, t := range made {
-		answers[t.ID] = struct{}{}
-	}
-	return answers, nil
+	_, err := db.exec(ctx, raw(insertAll, &ids, &titles, &completed, &created))
+	written := err == nil
+	return func(task.ID) (struct{}, bool) { return struct{}{}, written }, shared(err)
 }
 
 // held locks the tasks that a statement writes, but for those that somebody else has
@@ -125,7 +132,7 @@ SET title = COALESCE(held.title, task.title), completed = COALESCE(held.complete
 FROM held WHERE task.id = held.id
 RETURNING task.id, task.title, task.completed, task.created_at, task.updated_at`
 
-func (db *DB) updateAll(ctx context.Context, changes []change) (map[task.ID]task.Task, error) {
+func (db *DB) updateAll(ctx context.Context, changes []change) (func(task.ID) (task.Task, bool), error) {
 	w := wanted{ids: uuids(changes, func(c change) task.ID { return c.id })}
 	for _, c := range changes {
 		w.add(c.id, c.patch, c.versions)
@@ -134,18 +141,14 @@ func (db *DB) updateAll(ctx context.Context, changes []change) (map[task.ID]task
 	if err != nil {
 		return nil, shared(err)
 	}
-	answers := make(map[task.ID]task.Task, len(updated))
-	for _, t := range updated {
-		answers[t.ID] = t
-	}
-	return answers, nil
+	return byID(updated), nil
 }
 
 const deleteHeld = held + `
 DELETE FROM tasks AS task USING held WHERE task.id = held.id
 RETURNING task.id, task.title, task.completed, task.created_at, task.updated_at`
 
-func (db *DB) deleteAll(ctx context.Context, removals []removal) (map[task.ID]struct{}, error) {
+func (db *DB) deleteAll(ctx context.Context, removals []removal) (func(task.ID) (struct{}, bool), error) {
 	w := wanted{ids: uuids(removals, func(r removal) task.ID { return r.id })}
 	for _, r := range removals {
 		w.add(r.id, task.Patch{}, r.versions)
@@ -154,11 +157,11 @@ func (db *DB) deleteAll(ctx context.Context, removals []removal) (map[task.ID]st
 	if err != nil {
 		return nil, shared(err)
 	}
-	answers := make(map[task.ID]struct{}, len(deleted))
-	for _, t := range deleted {
-		answers[t.ID] = struct{}{}
-	}
-	return answers, nil
+	ofID := byID(deleted)
+	return func(id task.ID) (struct{}, bool) {
+		_, ok := ofID(id)
+		return struct{}{}, ok
+	}, nil
 }
 
 // wanted are the parameters of [held].
