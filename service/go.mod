@@ -57,4 +57,5 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260420184626-e10c466a9529 // indirect
 )
 
+// See there for why.
 replace github.com/jinzhu/inflection => ./postgres/inflection

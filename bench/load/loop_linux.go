@@ -19,7 +19,7 @@ const (
 
 var errTimeout = errors.New("i/o timeout")
 
-// loop drives all workers from one thread. A goroutine for each would take a third more of the machine: it is woken and
+// loop drives all workers from one thread. A goroutine for each would take a sixth more of the processor: it is woken and
 // put to sleep for every answer, and asks the system in vain before it sleeps.
 type loop struct {
 	workers []*worker
@@ -35,6 +35,9 @@ func newLoop(addr string, workers []*worker) (*loop, error) {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return nil, err
+	}
+	if tcp.IP == nil { // an address without a host is this one, as net has it
+		tcp.IP = net.IPv4(127, 0, 0, 1)
 	}
 	l := &loop{workers: workers, family: unix.AF_INET6, address: &unix.SockaddrInet6{Port: tcp.Port, Addr: [16]byte(tcp.IP.To16())}}
 	if ip := tcp.IP.To4(); ip != nil {
