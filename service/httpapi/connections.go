@@ -172,10 +172,13 @@ type deadline struct{ wanted, socket time.Time }
 
 const deadlineSlack = time.Second
 
-// behind says whether the socket's has to follow now.
-func (d *deadline) behind() bool {
-	early := d.wanted.Sub(d.socket)
-	return early < 0 || early > deadlineSlack
+// follow sets the socket's if it has to.
+func (d *deadline) follow(set func(time.Time) error) error {
+	if early := d.wanted.Sub(d.socket); early >= 0 && early <= deadlineSlack {
+		return nil
+	}
+	d.socket = d.wanted
+	return set(d.wanted)
 }
 
 // SetReadDeadline holds from the next Read on.
@@ -191,21 +194,15 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *conn) Read(b []byte) (int, error) {
-	if d := &c.reading; d.behind() {
-		if err := c.Conn.SetReadDeadline(d.wanted); err != nil {
-			return 0, err
-		}
-		d.socket = d.wanted
+	if err := c.reading.follow(c.Conn.SetReadDeadline); err != nil {
+		return 0, err
 	}
 	return c.Conn.Read(b)
 }
 
 func (c *conn) Write(b []byte) (int, error) {
-	if d := &c.writing; d.behind() {
-		if err := c.Conn.SetWriteDeadline(d.wanted); err != nil {
-			return 0, err
-		}
-		d.socket = d.wanted
+	if err := c.writing.follow(c.Conn.SetWriteDeadline); err != nil {
+		return 0, err
 	}
 	return c.Conn.Write(b)
 }
