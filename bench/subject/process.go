@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -87,6 +89,13 @@ func (p *Process) await(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pause waits for so short a time that [time.Sleep] would not do: of an idle program it makes a millisecond, the unit of
+// epoll_wait(2).
+func pause(d time.Duration) {
+	left := unix.NsecToTimeval(d.Nanoseconds())
+	_, _ = unix.Select(0, nil, nil, nil, &left) // which a signal may cut short
 }
 
 // healthy asks with as little ado as possible, since its own time is measured too.

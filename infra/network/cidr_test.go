@@ -66,11 +66,11 @@ func FuzzPlan(f *testing.F) {
 		addr := netip.AddrFrom4([4]byte{byte(address >> 24), byte(address >> 16), byte(address >> 8), byte(address)})
 		network, err := addr.Prefix(bits)
 		if err != nil {
-			t.Skip()
+			t.Skip("not a network")
 		}
 		blocks, err := plan(network, zones)
 		if err != nil {
-			t.Skip()
+			t.Skip("not a network that plan takes")
 		}
 		var all []netip.Prefix
 		for _, zone := range blocks {
