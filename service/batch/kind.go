@@ -29,13 +29,13 @@ type Options[Key comparable, In, Out any] struct {
 // Kind is a kind of work in a queue.
 type Kind[Key comparable, In, Out any] struct {
 	Options[Key, In, Out]
-	queue   *Queue
-	waiting []*request[Key, In, Out] // in the order of their arrival, but for those that were not answered together
-	batches []*batch[Key, In, Out]   // under way
-	spare   sync.Pool                // of requests that were answered
-	ended   sync.Pool                // of batches that have
-	under   map[Key]bool             // way, if exclusive
-	taken   map[Key]bool             // what take has taken; empty between
+	queue         *Queue
+	waiting       []*request[Key, In, Out] // in the order of their arrival, but for those that were not answered together
+	batches       []*batch[Key, In, Out]   // under way
+	spareRequests sync.Pool
+	spareBatches  sync.Pool
+	under         map[Key]bool // work, the keys of what is exclusive
+	taken         map[Key]bool // what take has taken; empty between
 }
 
 // request is one that has to wait.
@@ -70,8 +70,8 @@ type batch[Key comparable, In, Out any] struct {
 // NewKind adds a kind of work to the queue.
 func NewKind[Key comparable, In, Out any](q *Queue, o Options[Key, In, Out]) *Kind[Key, In, Out] {
 	k := &Kind[Key, In, Out]{Options: o, queue: q, under: map[Key]bool{}, taken: map[Key]bool{}}
-	k.spare.New = func() any { return &request[Key, In, Out]{answered: make(chan struct{}, 1)} }
-	k.ended.New = func() any { return &batch[Key, In, Out]{} }
+	k.spareRequests.New = func() any { return &request[Key, In, Out]{answered: make(chan struct{}, 1)} }
+	k.spareBatches.New = func() any { return &batch[Key, In, Out]{} }
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.kinds = append(q.kinds, k)
@@ -90,7 +90,7 @@ func (k *Kind[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		defer k.end(l, key)
 		return k.Alone(ctx, in)
 	}
-	r := k.spare.Get().(*request[Key, In, Out])
+	r := k.spareRequests.Get().(*request[Key, In, Out])
 	r.ctx, r.key, r.in, r.arrived = ctx, key, in, q.arrived
 	q.arrived++
 	q.waiting++
@@ -102,7 +102,7 @@ func (k *Kind[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	<-r.answered
 	out, err := r.out, r.err
 	*r = request[Key, In, Out]{answered: r.answered}
-	k.spare.Put(r)
+	k.spareRequests.Put(r)
 	return out, err
 }
 
@@ -156,7 +156,7 @@ func (k *Kind[Key, In, Out]) first() (arrived uint64, ok bool) {
 }
 
 func (k *Kind[Key, In, Out]) take(l *lane) (do func()) {
-	b := k.ended.Get().(*batch[Key, In, Out])
+	b := k.spareBatches.Get().(*batch[Key, In, Out])
 	defer clear(k.taken)
 	most, left := k.Most, k.waiting[:0]
 	for _, r := range k.waiting {
@@ -218,7 +218,7 @@ func (k *Kind[Key, In, Out]) reuse(b *batch[Key, In, Out]) {
 	clear(b.keys)
 	clear(b.ins)
 	*b = batch[Key, In, Out]{requests: b.requests[:0], keys: b.keys[:0], ins: b.ins[:0]}
-	k.ended.Put(b)
+	k.spareBatches.Put(b)
 }
 
 // settle lets none of the requests expire any more.
