@@ -8,65 +8,59 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"example.com/todo/service/batch"
 )
 
-// work is a kind of work that a test lets through piece by piece, and sees.
+// work is an operation that a test lets through piece by piece, and sees.
 type work struct {
-	kind *batch.Kind[string, string, string]
+	operation *batch.Operation[string, string, string]
 
 	mu    sync.Mutex
-	done  []string // what each piece did, in their order
+	done  []string // the inputs of each run, in their order
 	gate  chan struct{}
-	wrong map[string]bool // requests that get no answer together with others
-	fails error           // of what is done together
+	wrong map[string]bool // inputs that fail, and that must run alone
+	fails error           // of a run for several
 }
 
-// newWork adds a kind to the queue; a request is a key, a slash and anything.
-func newWork(q *batch.Queue, exclusive bool, most int) *work {
+// newWork adds an operation to the queue; a request is a key, a slash and anything.
+func newWork(q *batch.Queue, shared bool, most int) *work {
 	w := &work{gate: make(chan struct{}), wrong: map[string]bool{}}
-	w.kind = batch.NewKind(q, batch.Options[string, string, string]{
-		Key:       func(in string) string { key, _, _ := strings.Cut(in, "/"); return key },
-		Exclusive: exclusive,
-		Most:      most,
-		Alone: func(ctx context.Context, in string) (string, error) {
-			if err := w.pass(ctx, "alone "+in); err != nil {
-				return "", err
-			}
-			if in == "panic" {
-				panic("at the request's word")
-			}
-			if w.wrong[in] {
-				return "", errors.New(in + " is wrong")
-			}
-			return in + " done", nil
-		},
-		Together: func(ctx context.Context, ins []string) (func(string) (string, bool), error) {
-			if err := w.pass(ctx, strings.Join(ins, " ")); err != nil {
-				return nil, err
-			}
-			if w.fails != nil {
-				return nil, w.fails
-			}
-			outs := map[string]string{}
-			for _, in := range ins {
-				if key, _, _ := strings.Cut(in, "/"); !w.wrong[in] {
-					outs[key] = in + " done"
-				}
-			}
-			return from(outs), nil
-		},
+	w.operation = batch.NewOperation(q, batch.Config[string, string, string]{
+		Key:    func(in string) string { key, _, _ := strings.Cut(in, "/"); return key },
+		Shared: shared,
+		Most:   most,
+		Run:    w.run,
 	})
 	return w
 }
 
-func from[Key comparable](outs map[Key]string) func(Key) (string, bool) {
-	return func(key Key) (string, bool) {
-		out, ok := outs[key]
-		return out, ok
+func (w *work) run(ctx context.Context, ins []string) ([]batch.Result[string], error) {
+	alone := len(ins) == 1
+	what := strings.Join(ins, " ")
+	if alone {
+		what = "alone " + what
 	}
+	if err := w.pass(ctx, what); err != nil {
+		return nil, err
+	}
+	if !alone && w.fails != nil {
+		return nil, w.fails
+	}
+	results := make([]batch.Result[string], len(ins))
+	for i, in := range ins {
+		switch {
+		case in == "panic":
+			panic("at the request's word")
+		case w.wrong[in] && alone:
+			results[i].Err = errors.New(in + " is wrong")
+		case w.wrong[in]:
+			results[i].Err = batch.ErrAlone
+		default:
+			results[i].Out = in + " done"
+		}
+	}
+	return results, nil
 }
 
 func (w *work) pass(ctx context.Context, what string) error {
@@ -97,7 +91,7 @@ func (w *work) saw(t *testing.T, want ...string) {
 func (w *work) ask(ctx context.Context, in string) (answer func() string) {
 	got := make(chan string, 1)
 	go func() {
-		out, err := w.kind.Do(ctx, in)
+		out, err := w.operation.Do(ctx, in)
 		if err != nil {
 			out = "error: " + err.Error()
 		}
@@ -116,9 +110,9 @@ func expect(t *testing.T, want string, answers ...func() string) {
 	}
 }
 
-func TestNothingWaitsWhileALaneIsFree(t *testing.T) {
+func TestNothingWaitsBelowTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(batch.Limits{Quick: 2, All: 2}), false, 10)
+		w := newWork(batch.NewQueue(2), true, 10)
 		a, b := w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
 		w.saw(t, "alone a", "alone b")
 		close(w.gate)
@@ -129,7 +123,7 @@ func TestNothingWaitsWhileALaneIsFree(t *testing.T) {
 
 func TestThoseWhoWaitAreDoneTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(batch.Limits{Quick: 1, All: 1}), false, 3)
+		w := newWork(batch.NewQueue(1), true, 3)
 		first := w.ask(t.Context(), "first")
 		a, b, again := w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a")
 		c, fourth := w.ask(t.Context(), "c"), w.ask(t.Context(), "fourth")
@@ -150,23 +144,11 @@ func TestThoseWhoWaitAreDoneTogether(t *testing.T) {
 	})
 }
 
-func TestWithoutSharingEachIsDoneAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(batch.Limits{Quick: 1, All: 1, Alone: true}), false, 3)
-		first, a, b, again := w.ask(t.Context(), "first"), w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a")
-		close(w.gate)
-		expect(t, "first done", first)
-		expect(t, "a done", a, again)
-		expect(t, "b done", b)
-		w.saw(t, "alone first", "alone a", "alone b", "alone a")
-	})
-}
-
 func TestExclusiveRequestsOfOneKeyFollowEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(batch.Limits{Quick: 2, All: 2}), true, 10)
+		w := newWork(batch.NewQueue(2), false, 10)
 		one, two, other, three := w.ask(t.Context(), "a/1"), w.ask(t.Context(), "a/2"), w.ask(t.Context(), "b"), w.ask(t.Context(), "a/3")
-		w.saw(t, "alone a/1", "alone b") // the second lane is free, and a is not
+		w.saw(t, "alone a/1", "alone b") // there is room for a second, but not for a second of a
 		c := w.ask(t.Context(), "c")
 		w.gate <- struct{}{}
 		w.gate <- struct{}{}
@@ -187,8 +169,8 @@ func TestExclusiveRequestsOfOneKeyFollowEachOther(t *testing.T) {
 
 func TestTheOldestComesFirstOfAllKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(batch.Limits{Quick: 1, All: 1})
-		reads, writes := newWork(q, false, 1), newWork(q, true, 10)
+		q := batch.NewQueue(1)
+		reads, writes := newWork(q, true, 1), newWork(q, false, 10)
 		reads.ask(t.Context(), "first")
 		w := writes.ask(t.Context(), "w")
 		a, b, again := reads.ask(t.Context(), "a"), reads.ask(t.Context(), "b"), reads.ask(t.Context(), "a")
@@ -215,7 +197,7 @@ func TestTheOldestComesFirstOfAllKinds(t *testing.T) {
 
 func TestOneThatIsWrongFailsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWork(batch.NewQueue(batch.Limits{Quick: 1, All: 1}), true, 10)
+		w := newWork(batch.NewQueue(1), false, 10)
 		w.wrong["b"] = true
 		first := w.ask(t.Context(), "first")
 		a, b, c := w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "c")
@@ -240,8 +222,8 @@ func TestOneThatIsWrongFailsNoOther(t *testing.T) {
 
 func TestWhoLeavesEndsOnlyWorkForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(batch.Limits{Quick: 1, All: 1})
-		w := newWork(q, false, 10)
+		q := batch.NewQueue(1)
+		w := newWork(q, true, 10)
 		impatient, leave := context.WithCancelCause(t.Context())
 		enough := errors.New("enough")
 		first := w.ask(t.Context(), "first")
@@ -278,50 +260,10 @@ func TestWhoLeavesEndsOnlyWorkForNobody(t *testing.T) {
 	})
 }
 
-// Slow work keeps nobody waiting, up to the limit of all.
-func TestSlowWorkDoesNotCount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(batch.Limits{Quick: 1, All: 3})
-		w := newWork(q, false, 10)
-		slow := w.ask(t.Context(), "slow")
-		time.Sleep(batch.SlowAfter / 2)
-		a, b := w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
-		w.saw(t, "alone slow")
-		time.Sleep(batch.SlowAfter / 2) // the clock is the test's own
-		w.saw(t, "a b")
-		c := w.ask(t.Context(), "c")
-		time.Sleep(batch.SlowAfter)
-		w.saw(t, "alone c")
-		d := w.ask(t.Context(), "d")
-		time.Sleep(10 * batch.SlowAfter)
-		w.saw(t)
-		if busy, waiting := q.Load(); busy != 3 || waiting != 1 {
-			t.Errorf("%d busy, %d waiting", busy, waiting)
-		}
-		for range 3 {
-			w.gate <- struct{}{}
-		}
-		w.saw(t, "alone d")
-		w.gate <- struct{}{}
-		for answer, want := range map[*func() string]string{&slow: "slow done", &a: "a done", &b: "b done", &c: "c done", &d: "d done"} {
-			expect(t, want, *answer)
-		}
-		// What nobody waited for may take its time, and counts until then.
-		slow = w.ask(t.Context(), "slow")
-		time.Sleep(10 * batch.SlowAfter)
-		a, b = w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
-		w.saw(t, "alone slow", "alone a")
-		close(w.gate)
-		expect(t, "slow done", slow)
-		expect(t, "a done", a)
-		expect(t, "b done", b)
-	})
-}
-
 func TestAPanicIsTheAnswerToThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(batch.Limits{Quick: 1, All: 1})
-		w := newWork(q, false, 1)
+		q := batch.NewQueue(1)
+		w := newWork(q, true, 1)
 		first, panics, after := w.ask(t.Context(), "first"), w.ask(t.Context(), "panic"), w.ask(t.Context(), "after")
 		close(w.gate)
 		expect(t, "first done", first)
@@ -334,13 +276,70 @@ func TestAPanicIsTheAnswerToThoseWhoWait(t *testing.T) {
 
 func TestCloseEndsSharedWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := batch.NewQueue(batch.Limits{Quick: 1, All: 1})
-		w := newWork(q, false, 10)
+		q := batch.NewQueue(1)
+		w := newWork(q, true, 10)
 		first, a, b := w.ask(t.Context(), "first"), w.ask(t.Context(), "a"), w.ask(t.Context(), "b")
 		w.gate <- struct{}{}
 		expect(t, "first done", first)
 		synctest.Wait()
 		q.Close()
 		expect(t, "error: context canceled", a, b)
+	})
+}
+
+// What must run alone is put behind the others, so that it holds up nobody.
+func TestWhatMustRunAloneWaitsBehindTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := batch.NewQueue(1)
+		w := newWork(q, false, 3)
+		w.wrong["b"], w.wrong["c"] = true, true
+		first := w.ask(t.Context(), "first")
+		a, b, c, d, e := w.ask(t.Context(), "a"), w.ask(t.Context(), "b"), w.ask(t.Context(), "c"), w.ask(t.Context(), "d"), w.ask(t.Context(), "e")
+		w.gate <- struct{}{}
+		w.saw(t, "alone first", "a b c")
+		w.gate <- struct{}{}
+		expect(t, "a done", a)
+		w.saw(t, "d e")
+		if running, waiting := q.Load(); running != 1 || waiting != 2 {
+			t.Errorf("%d running, %d waiting", running, waiting)
+		}
+		close(w.gate)
+		expect(t, "first done", first)
+		expect(t, "d done", d)
+		expect(t, "e done", e)
+		expect(t, "error: b is wrong", b)
+		expect(t, "error: c is wrong", c)
+		w.saw(t, "alone b", "alone c")
+	})
+}
+
+// A run for one request may ask for another run too, until its context ends.
+func TestOneThatRunsAgainEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := batch.NewQueue(1)
+		tries := 0
+		operation := batch.NewOperation(q, batch.Config[string, string, string]{
+			Key: func(in string) string { return in }, Most: 3,
+			Run: func(ctx context.Context, ins []string) ([]batch.Result[string], error) {
+				if tries++; tries < 3 {
+					return []batch.Result[string]{{Err: batch.ErrAlone}}, nil
+				}
+				<-ctx.Done()
+				return nil, batch.ErrAlone
+			},
+		})
+		enough := errors.New("enough")
+		ctx, leave := context.WithCancelCause(t.Context())
+		ended := make(chan error)
+		go func() { _, err := operation.Do(ctx, "x"); ended <- err }()
+		synctest.Wait()
+		leave(enough)
+		if err := <-ended; !errors.Is(err, enough) || tries < 3 {
+			t.Errorf("%v after %d tries", err, tries)
+		}
+		q.Close()
+		if running, waiting := q.Load(); running != 0 || waiting != 0 {
+			t.Errorf("%d running, %d waiting at the end", running, waiting)
+		}
 	})
 }

@@ -39,8 +39,8 @@ func (h *haste) enough() {
 // Many clients of few keys: every request is answered, by work of its own key that
 // began after it was made, or by the end of its own context.
 func TestEveryRequestIsAnswered(t *testing.T) {
-	for _, exclusive := range []bool{false, true} {
-		q := batch.NewQueue(batch.Limits{Quick: 3, All: 3})
+	for _, shared := range []bool{false, true} {
+		q := batch.NewQueue(3)
 		var mu sync.Mutex
 		begun := 0
 		number := func() int {
@@ -52,19 +52,17 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 			begun++
 			return begun
 		}
-		kind := batch.NewKind(q, batch.Options[int, int, string]{
-			Key: func(in int) int { return in % 5 }, Exclusive: exclusive, Most: 4,
-			Alone: func(_ context.Context, in int) (string, error) {
-				return fmt.Sprintf("%d %d", in%5, number()), nil
-			},
-			Together: func(_ context.Context, ins []int) (func(int) (string, bool), error) {
-				outs, n := map[int]string{}, number()
-				for _, in := range ins {
-					if in%7 != 0 {
-						outs[in%5] = fmt.Sprintf("%d %d", in%5, n)
+		operation := batch.NewOperation(q, batch.Config[int, int, string]{
+			Key: func(in int) int { return in % 5 }, Shared: shared, Most: 4,
+			Run: func(_ context.Context, ins []int) ([]batch.Result[string], error) {
+				results, n := make([]batch.Result[string], len(ins)), number()
+				for i, in := range ins {
+					results[i].Out = fmt.Sprintf("%d %d", in%5, n)
+					if in%7 == 0 && len(ins) > 1 {
+						results[i].Err = batch.ErrAlone
 					}
 				}
-				return from(outs), nil
+				return results, nil
 			},
 		})
 		var wg sync.WaitGroup
@@ -84,7 +82,7 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 					mu.Lock()
 					before := begun
 					mu.Unlock()
-					out, err := kind.Do(ctx, in)
+					out, err := operation.Do(ctx, in)
 					if ctx != t.Context() && errors.Is(err, errEnough) {
 						left.Add(1)
 						continue

@@ -1,0 +1,246 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+)
+
+// ErrAlone is the error of a request that could not be served together with others. The
+// request runs again, by itself and behind those that are waiting.
+var ErrAlone = errors.New("not to be served together with others")
+
+// Config describes an operation. Every field but Shared is required.
+type Config[Key comparable, In, Out any] struct {
+	// Key identifies what a request is about.
+	Key func(In) Key
+	// Shared lets requests of one key that wait together have one result. Otherwise they
+	// run one after another, never at the same time.
+	Shared bool
+	// Most is how many keys run together at most.
+	Most int
+	// Run serves requests of different keys, and returns a result for each, in their order.
+	// An error of its own is the result of them all. Its context is that of the request, or,
+	// when it serves requests that have waited, ends when nobody waits for the results.
+	Run func(context.Context, []In) ([]Result[Out], error)
+}
+
+// Result is what one request gets. [ErrAlone] runs the request again.
+type Result[Out any] struct {
+	Out Out
+	Err error
+}
+
+// Operation is one kind of work in a queue.
+type Operation[Key comparable, In, Out any] struct {
+	Config[Key, In, Out]
+	queue    *Queue
+	requests sync.Pool
+
+	// With the queue's lock held:
+	waiting []*request[Key, In, Out] // in the order of their arrival
+	batches []*batch[Key, In, Out]   // running
+	busy    map[Key]struct{}         // keys that run and are not shared
+}
+
+// request is one that has to wait.
+type request[Key comparable, In, Out any] struct {
+	ctx     context.Context
+	key     Key
+	in      In
+	arrived uint64
+	alone   bool
+	result  Result[Out]
+	ended   chan struct{} // receives one value when result is set
+}
+
+// end sets the result. The request may serve another caller from then on.
+func (r *request[Key, In, Out]) end(result Result[Out]) {
+	r.result = result
+	r.ended <- struct{}{}
+}
+
+// batch is requests that run together.
+type batch[Key comparable, In, Out any] struct {
+	ctx      context.Context
+	cancel   context.CancelFunc
+	ins      []In
+	requests []*request[Key, In, Out] // nil for one whose context has ended
+	of       []int                    // for each request the place of its input in ins
+	awaited  int                      // requests that are not nil
+}
+
+// NewOperation adds an operation to the queue.
+func NewOperation[Key comparable, In, Out any](q *Queue, cfg Config[Key, In, Out]) *Operation[Key, In, Out] {
+	o := &Operation[Key, In, Out]{Config: cfg, queue: q, busy: map[Key]struct{}{}}
+	o.requests.New = func() any { return &request[Key, In, Out]{ended: make(chan struct{}, 1)} }
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lines = append(q.lines, o)
+	return o
+}
+
+// Do serves one request. Its error is that of Run, or the cause of the end of ctx; work that
+// others share goes on then.
+func (o *Operation[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
+	q, key, alone := o.queue, o.Key(in), false
+	q.mu.Lock()
+	if _, busy := o.busy[key]; q.running < q.limit && !busy {
+		q.running++
+		o.begin(key)
+		q.mu.Unlock()
+		result := o.direct(ctx, key, in)
+		if !errors.Is(result.Err, ErrAlone) {
+			return result.Out, result.Err
+		}
+		alone = true
+		q.mu.Lock()
+	}
+	r := o.requests.Get().(*request[Key, In, Out])
+	r.ctx, r.key, r.in, r.alone = ctx, key, in, alone
+	o.enqueue(r)
+	q.dispatch()
+	q.mu.Unlock()
+	<-r.ended
+	result := r.result
+	*r = request[Key, In, Out]{ended: r.ended}
+	o.requests.Put(r)
+	return result.Out, result.Err
+}
+
+// direct runs a request that need not wait, in the caller's goroutine.
+func (o *Operation[Key, In, Out]) direct(ctx context.Context, key Key, in In) Result[Out] {
+	defer func() {
+		o.queue.mu.Lock()
+		defer o.queue.mu.Unlock()
+		delete(o.busy, key)
+		o.queue.leave()
+	}()
+	return o.results(ctx, []In{in})[0]
+}
+
+// results returns as many results as there are inputs.
+func (o *Operation[Key, In, Out]) results(ctx context.Context, ins []In) []Result[Out] {
+	results, err := o.Run(ctx, ins)
+	if err != nil {
+		return slices.Repeat([]Result[Out]{{Err: err}}, len(ins))
+	}
+	return results
+}
+
+func (o *Operation[Key, In, Out]) begin(key Key) {
+	if !o.Shared {
+		o.busy[key] = struct{}{}
+	}
+}
+
+// enqueue puts a request behind those that are waiting.
+func (o *Operation[Key, In, Out]) enqueue(r *request[Key, In, Out]) {
+	r.arrived = o.queue.arrived
+	o.queue.arrived++
+	o.queue.waiting++
+	o.waiting = append(o.waiting, r)
+	o.queue.watch(r.ctx)
+}
+
+func (o *Operation[Key, In, Out]) first() (arrived uint64, ok bool) {
+	for _, r := range o.waiting {
+		if _, busy := o.busy[r.key]; !busy {
+			return r.arrived, true
+		}
+	}
+	return 0, false
+}
+
+func (o *Operation[Key, In, Out]) take() (run func()) {
+	b := &batch[Key, In, Out]{}
+	places := map[Key]int{} // in b.ins
+	most := o.Most
+	left := o.waiting[:0]
+	for _, r := range o.waiting {
+		_, busy := o.busy[r.key]
+		place, taken := places[r.key]
+		full := len(b.ins) >= most || r.alone && len(b.ins) > 0
+		if busy && !taken || taken && !o.Shared || !taken && full {
+			left = append(left, r)
+			continue
+		}
+		if !taken {
+			place = len(b.ins)
+			places[r.key] = place
+			b.ins = append(b.ins, r.in)
+			o.begin(r.key)
+		}
+		if r.alone {
+			most = 1
+		}
+		b.requests, b.of = append(b.requests, r), append(b.of, place)
+	}
+	clear(o.waiting[len(left):])
+	o.waiting = left
+	b.awaited = len(b.requests)
+	o.queue.waiting -= b.awaited
+	b.ctx, b.cancel = context.WithCancel(o.queue.closing)
+	o.batches = append(o.batches, b)
+	return func() { o.run(b, places) }
+}
+
+// run serves a batch.
+func (o *Operation[Key, In, Out]) run(b *batch[Key, In, Out], keys map[Key]int) {
+	defer b.cancel()
+	results := o.guarded(b)
+	o.queue.mu.Lock()
+	defer o.queue.mu.Unlock()
+	o.batches = slices.DeleteFunc(o.batches, func(other *batch[Key, In, Out]) bool { return other == b })
+	for key := range keys {
+		delete(o.busy, key)
+	}
+	for i, r := range b.requests {
+		switch result := results[b.of[i]]; {
+		case r == nil:
+		case errors.Is(result.Err, ErrAlone):
+			r.alone = true
+			o.enqueue(r)
+		default:
+			r.end(result)
+		}
+	}
+}
+
+// guarded returns results also after a panic, which no caller could recover from.
+func (o *Operation[Key, In, Out]) guarded(b *batch[Key, In, Out]) (results []Result[Out]) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			results = slices.Repeat([]Result[Out]{{Err: err}}, len(b.ins))
+		}
+	}()
+	return o.results(b.ctx, b.ins)
+}
+
+func (o *Operation[Key, In, Out]) expire(done <-chan struct{}) {
+	expired := func(r *request[Key, In, Out]) bool {
+		if r == nil || r.ctx.Done() != done {
+			return false
+		}
+		r.end(Result[Out]{Err: context.Cause(r.ctx)})
+		return true
+	}
+	before := len(o.waiting)
+	o.waiting = slices.DeleteFunc(o.waiting, expired)
+	o.queue.waiting -= before - len(o.waiting)
+	for _, b := range o.batches {
+		for i, r := range b.requests {
+			if expired(r) {
+				b.requests[i] = nil
+				b.awaited--
+			}
+		}
+		if b.awaited == 0 {
+			b.cancel()
+		}
+	}
+}
