@@ -20,6 +20,8 @@ require (
 	gorm.io/gorm v1.30.1 // later ones make the image a third larger: TestUnusedMethodsAreNotLinked
 )
 
+require golang.org/x/sync v0.24.0
+
 require (
 	github.com/andybalholm/brotli v1.2.6 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
@@ -50,12 +52,8 @@ require (
 	github.com/xi2/xz v0.0.0-20171230120015-48954b6210f8 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/net v0.53.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260414002931-afd174a4e478 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260420184626-e10c466a9529 // indirect
 )
-
-// See there for why.
-replace github.com/jinzhu/inflection => ./postgres/inflection

@@ -88,10 +88,13 @@ func TestANewReleaseMigratesUnderLoad(t *testing.T) {
 }
 
 // Sessions stay open when their password changes; it is the new ones that need the new
-// password. Here the old ones wait for locked rows, so that everybody else needs new ones.
+// password. Here the old ones are kept by a trigger, so that everybody else needs new ones.
 func TestThePasswordIsRotatedUnderLoad(t *testing.T) {
 	t.Parallel()
-	const sessions = "pg_stat_activity WHERE backend_type = 'client backend'"
+	const (
+		sessions = "pg_stat_activity WHERE backend_type = 'client backend'"
+		sleeping = sessions + " AND wait_event = 'PgSleep'"
+	)
 	c := startCloud(t)
 	for name, rotate := range map[string]func(old, next string){
 		"the secret first": func(old, next string) {
@@ -113,19 +116,22 @@ func TestThePasswordIsRotatedUnderLoad(t *testing.T) {
 			e := c.env()
 			e[envDatabaseMaxConns] = "8"
 			api, _ := launch(t, e)
-			locked := []string{api.create(t, "locked", false), api.create(t, "locked", false)}
-			db, lock := connect(t, c.dsn(old)), connect(t, c.dsn(old))
-			lock.exec("BEGIN; SELECT FROM tasks WHERE title = 'locked' FOR UPDATE")
+			kept := []string{api.create(t, "kept", false), api.create(t, "kept", false)}
+			db, gate := connect(t, c.dsn(old)), connect(t, c.dsn(old))
+			gate.exec(`CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
+				'BEGIN WHILE NOT pg_try_advisory_xact_lock_shared(7) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END';
+				CREATE OR REPLACE TRIGGER keep BEFORE UPDATE ON tasks FOR EACH ROW WHEN (OLD.title = 'kept') EXECUTE FUNCTION keep();
+				SELECT pg_advisory_lock(7)`)
 			var wg sync.WaitGroup
-			for _, path := range locked {
+			for _, path := range kept {
 				wg.Go(func() {
-					if r := api.ask(t, "PATCH", path, `{"title":"unlocked"}`); r.status != http.StatusOK {
+					if r := api.ask(t, "PATCH", path, `{"title":"free"}`); r.status != http.StatusOK {
 						t.Errorf("over the rotation: %d %s", r.status, r.body)
 					}
 				})
 			}
-			if !comesTrue(t, patience, func() bool { return db.count(waiting) == len(locked) }) {
-				t.Fatal("the old sessions do not wait")
+			if !comesTrue(t, patience, func() bool { return db.count(sleeping) == len(kept) }) {
+				t.Fatal("the old sessions are not kept")
 			}
 			before := db.count(sessions)
 			rotate(old, next)
@@ -134,7 +140,7 @@ func TestThePasswordIsRotatedUnderLoad(t *testing.T) {
 			if after := db.count(sessions); after <= before {
 				t.Errorf("%d sessions, before the rotation %d", after, before)
 			}
-			lock.exec("ROLLBACK")
+			gate.exec("SELECT pg_advisory_unlock(7)")
 			wg.Wait()
 			tr.stop()
 			if c.password() != next {

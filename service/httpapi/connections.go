@@ -30,6 +30,8 @@ const (
 
 // connections are those that are open.
 type connections struct {
+	pages pageMemory
+
 	mu   sync.Mutex
 	open map[*conn]struct{}
 }
@@ -161,6 +163,7 @@ type conn struct {
 	net.Conn
 	all     *connections
 	lingers atomic.Bool
+	page    atomic.Int64 // bytes of the last page, until it is written
 
 	reading, writing deadline
 }
@@ -194,6 +197,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *conn) Read(b []byte) (int, error) {
+	c.releasePage() // since the next request is read after the answer is written
 	if err := c.reading.follow(c.Conn.SetReadDeadline); err != nil {
 		return 0, err
 	}
@@ -208,6 +212,7 @@ func (c *conn) Write(b []byte) (int, error) {
 }
 
 func (c *conn) Close() error {
+	c.releasePage()
 	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.lingers.CompareAndSwap(true, false) {
 		// What goes wrong here is what the client does; it is closed in any case.
 		_ = tcp.CloseWrite()

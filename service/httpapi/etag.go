@@ -18,7 +18,11 @@ type entityTag struct {
 	weak   bool
 }
 
-const tagsRule = `must be * or a list of entity tags such as "abc"`
+const (
+	// maxTags is more than any client has versions of one task to name.
+	maxTags  = 32
+	tagsRule = `must be * or a list of at most 32 entity tags such as "abc"`
+)
 
 func (p *entityTags) parse(text string) (rule string) {
 	rest := trimOWS(text)
@@ -42,7 +46,7 @@ func (p *entityTags) parse(text string) (rule string) {
 		tags = append(tags, entityTag{opaque, weak})
 		rest = after
 	}
-	if len(tags) == 0 {
+	if len(tags) == 0 || len(tags) > maxTags {
 		return tagsRule
 	}
 	*p = entityTags{given: true, tags: tags}
@@ -65,8 +69,8 @@ func (p entityTags) versions() []task.Version {
 	}
 	admitted := []task.Version{}
 	for _, tag := range p.tags {
-		if v, ok := task.ParseVersion(tag.opaque); ok && !tag.weak {
-			admitted = append(admitted, v)
+		if !tag.weak {
+			admitted = append(admitted, task.Version(tag.opaque))
 		}
 	}
 	return admitted
@@ -75,7 +79,7 @@ func (p entityTags) versions() []task.Version {
 // include says whether If-None-Match lists the version, strong or weak.
 func (p entityTags) include(v task.Version) bool {
 	for _, tag := range p.tags {
-		if tag.opaque == v.String() {
+		if tag.opaque == string(v) {
 			return true
 		}
 	}

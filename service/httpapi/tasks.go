@@ -76,15 +76,18 @@ type listInput struct {
 func (s *Server) listTasks(c *fiber.Ctx, in listInput) (pageText, error) {
 	limit := cmp.Or(int(in.Limit), defaultLimit)
 	// One more than the page holds tells whether there is a next one.
-	tasks, err := s.cfg.Tasks.List(c.UserContext(), task.Filter{Limit: limit + 1, After: in.After.after, Completed: in.Completed.made})
-	if err != nil {
-		return nil, err
-	}
-	if len(tasks) > limit {
-		tasks = tasks[:limit]
-		c.Set(fiber.HeaderLink, nextPage(c, tasks[limit-1].ID))
-	}
-	return s.pages.text(tasks), nil
+	filter := task.Filter{Limit: limit + 1, After: in.After.after, Completed: in.Completed.made}
+	return s.connections.pages.hold(c, filter.Limit, func() (pageText, error) {
+		tasks, err := s.cfg.Tasks.List(c.UserContext(), filter)
+		if err != nil {
+			return nil, err
+		}
+		if len(tasks) > limit {
+			tasks = tasks[:limit]
+			c.Set(fiber.HeaderLink, nextPage(c, tasks[limit-1].ID))
+		}
+		return s.pages.text(tasks), nil
+	})
 }
 
 // nextPage links to the same list behind the last task, whatever else its query says.
@@ -191,6 +194,6 @@ func (s *Server) deleteTask(c *fiber.Ctx, in deleteInput) (nothing, error) {
 }
 
 func setTag(c *fiber.Ctx, t task.Task) {
-	tag := t.AppendVersion(append(make([]byte, 0, 64), '"'))
+	tag := append(append(make([]byte, 0, 64), '"'), t.Version()...)
 	set(c, fiber.HeaderETag, append(tag, '"'))
 }

@@ -10,7 +10,6 @@ import (
 	"example.com/todo/service/credentials"
 	"example.com/todo/service/task"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -36,24 +35,28 @@ func connected[Conn any](ctx context.Context, logins Logins, connect func(contex
 	return conn, nil
 }
 
-// connector gives the pool's connections to database/sql, for migrations.
+// connector gives the pool's connections to database/sql.
 type connector struct {
 	driver.Connector
 	logins Logins
 }
 
-func newConnector(pool *pgxpool.Pool, logins Logins) connector {
-	return connector{Connector: stdlib.GetPoolConnector(pool), logins: logins}
+// Connect implements [driver.Connector].
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	return connected(ctx, c.logins, c.Connector.Connect)
 }
 
-// Connect gives a connection as the schema's owner.
-func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := connected(ctx, c.logins, c.Connector.Connect)
+// ownerConnector gives connections that act as the schema's owner, for migrations.
+type ownerConnector struct{ connector }
+
+// Connect implements [driver.Connector].
+func (c ownerConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	owner := asOwner{conn.(*stdlib.Conn)}
-	if _, err := owner.Conn.Conn().Exec(ctx, becomeOwner); err != nil {
+	if _, err := owner.Conn.Conn().PgConn().Exec(ctx, becomeOwner).ReadAll(); err != nil {
 		return nil, errors.Join(fmt.Errorf("become the schema's owner: %w", err), owner.Close())
 	}
 	return owner, nil
@@ -62,12 +65,14 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 const (
 	// becomeOwner has what a migration makes belong to the schema's owner, whichever of
 	// its members migrates. The search path may name the user, and so is kept by value. In
-	// the schema public, which is the database's, tables are of whoever makes them.
+	// the schema public, which is the database's, tables are of whoever makes them. A
+	// migration waits for locks for as long as it takes.
 	becomeOwner = `
+SET lock_timeout = 0;
 SELECT set_config('search_path', quote_ident(nspname), false), set_config('role', pg_get_userbyid(nspowner), false)
 FROM pg_namespace
 WHERE nspname = current_schema() AND nspname <> 'public' AND pg_has_role(nspowner, 'MEMBER')`
-	becomeUser = "RESET ROLE; RESET search_path"
+	becomeUser = "RESET ROLE; RESET search_path; RESET lock_timeout"
 )
 
 // asOwner is a connection as the schema's owner until it goes back to the pool.

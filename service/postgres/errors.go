@@ -26,10 +26,25 @@ func translate(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w", what, err)
 	case ctx.Err() != nil:
 		return &task.UnavailableError{Reason: "the database did not answer in time", Err: fmt.Errorf("%s: %w", what, err)}
+	case isPgError(err, lockNotAvailable):
+		return &task.UnavailableError{Reason: "another session of the database has locked what the request needs", Err: fmt.Errorf("%s: %w", what, err)}
 	case transient(err):
 		return &task.UnavailableError{Reason: "the database is restarting or overloaded", Err: fmt.Errorf("%s: %w", what, err)}
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// Codes of PostgreSQL's errors.
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+const (
+	readOnly         = "25006" // a writer that has just lost its role
+	lockNotAvailable = "55P03"
+	planChanged      = "0A000" // a prepared statement's columns have another type now
+)
+
+func isPgError(err error, code string) bool {
+	pg := new(pgconn.PgError)
+	return errors.As(err, &pg) && pg.Code == code
 }
 
 // transient says whether the connection or the server's state failed, rather than
@@ -38,9 +53,9 @@ func transient(err error) bool {
 	if pg := new(pgconn.PgError); errors.As(err, &pg) {
 		switch {
 		case strings.HasPrefix(pg.Code, "08"), // connection exception
-			strings.HasPrefix(pg.Code, "53"),       // insufficient resources, too many connections
-			strings.HasPrefix(pg.Code, "57P"),      // shut down, crashed, starting, session killed
-			pg.Code == "25006",                     // read only: a writer that has just lost its role
+			strings.HasPrefix(pg.Code, "53"),  // insufficient resources, too many connections
+			strings.HasPrefix(pg.Code, "57P"), // shut down, crashed, starting, session killed
+			pg.Code == readOnly, pg.Code == lockNotAvailable,
 			pg.Code == "40001", pg.Code == "40P01": // a loser of a conflict
 			return true
 		}

@@ -2,94 +2,115 @@ package postgres
 
 import (
 	"context"
-	"fmt"
+	"encoding/hex"
+	"encoding/json"
+	"time"
 
+	"example.com/todo/service/batch"
 	"example.com/todo/service/task"
-	"github.com/jackc/pgx/v5"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 const (
-	// keyTries bounds how often a key may expire just when its answer is looked up.
-	keyTries = 3
-	// createOnce makes the task if it can claim the key, which is new or expired. A
-	// concurrent claim of the same key waits for the first one's end. Each claim removes
-	// a few keys that have expired, so that there are never many and nothing in the
-	// background has to connect.
-	createOnce = `
-WITH expired AS (
-	DELETE FROM idempotency_keys WHERE key IN (
-		SELECT key FROM idempotency_keys WHERE expires_at <= now() AND key <> ?
-		ORDER BY expires_at LIMIT 10 FOR UPDATE SKIP LOCKED)
-), claimed AS (
-	INSERT INTO idempotency_keys AS known (key, fingerprint, task_id, title, completed, created_at, expires_at)
-	VALUES (?, ?, ?, ?, ?, ?, now() + interval '24 hours')
-	ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, task_id = excluded.task_id, title = excluded.title,
-		completed = excluded.completed, created_at = excluded.created_at, expires_at = excluded.expires_at
+	// sweepEvery is how often the keys that have expired are removed, by an instance that
+	// somebody uses: a database that nobody uses must be left to sleep.
+	sweepEvery = time.Minute
+	// sweepMost is how many keys one statement removes, in some milliseconds.
+	sweepMost = 1000
+)
+
+// idempotentRequest is a request that carried an idempotency key, and its answer. Keys of
+// different operations have nothing to do with each other.
+type idempotentRequest struct {
+	Operation   string `gorm:"primaryKey"`
+	Key         string `gorm:"primaryKey"`
+	Fingerprint []byte
+	Answer      json.RawMessage `gorm:"type:json"` // the row as it was made
+	ExpiresAt   time.Time
+}
+
+// claim is the parameter of [claimed] for one request.
+type claim struct {
+	Key         string `json:"key"`
+	Fingerprint string `json:"fingerprint"`
+	Answer      any    `json:"answer"` // a row
+}
+
+func claimOf(once task.Once, row any) claim {
+	return claim{once.Key, `\x` + hex.EncodeToString(once.Fingerprint[:]), row}
+}
+
+// claimed begins a statement that inserts rows for an operation. It takes the operation and
+// claims as JSON; what is new or has expired becomes the table claimed, of one column with
+// the row. A concurrent claim of the same key waits for the end of the first; keys are
+// claimed in one order, so that no two statements wait for each other.
+const claimed = `
+WITH claimed AS (
+	INSERT INTO idempotent_requests AS known (operation, key, fingerprint, answer, expires_at)
+	SELECT ?, key, fingerprint, answer, now() + interval '24 hours'
+	FROM json_to_recordset(?) AS claim (key text, fingerprint bytea, answer json) ORDER BY key
+	ON CONFLICT (operation, key) DO UPDATE SET fingerprint = excluded.fingerprint, answer = excluded.answer, expires_at = excluded.expires_at
 	WHERE known.expires_at <= now()
-	RETURNING task_id, title, completed, created_at
-)
-INSERT INTO tasks (id, title, completed, created_at, updated_at)
-SELECT task_id, title, completed, created_at, created_at FROM claimed`
-	answerOf = `
-SELECT fingerprint, task_id, title, completed, created_at
-FROM idempotency_keys WHERE key = ? AND expires_at > now()`
-)
+	RETURNING answer
+)`
 
-// repeatable is a request for a new task that may be repeated.
-type repeatable struct {
-	made task.Task
-	once task.Once
-}
-
-// answered is what a request with the same key was answered.
-type answered struct {
-	fingerprint []byte
-	task        task.Task
-}
-
-// createOnce keeps the new task, or gives the one that the same request has made.
-func (db *DB) createOnce(ctx context.Context, r repeatable) (task.Task, error) {
-	made, once := r.made, r.once
-	claim := raw(createOnce, once.Key, once.Key, once.Fingerprint[:], uuid(made.ID), made.Title, made.Completed, made.CreatedAt)
-	for range keyTries {
-		claimed, err := db.exec(ctx, claim)
-		if err != nil {
-			return task.Task{}, err
-		}
-		if claimed == 1 {
-			return made, nil
-		}
-		found, err := db.answerOf(ctx, once.Key)
-		switch {
-		case err != nil:
-			return task.Task{}, err
-		case found == nil: // it has expired just now
-			continue
-		case string(found.fingerprint) != string(once.Fingerprint[:]):
-			return task.Task{}, task.ErrOtherRequest
-		}
-		return found.task, nil
-	}
-	return task.Task{}, &task.UnavailableError{
-		Reason: "the idempotency key is expiring", Err: fmt.Errorf("neither claimed nor answered in %d tries", keyTries),
-	}
-}
-
-// answerOf looks the key's answer up, and gives nil when there is none.
-func (db *DB) answerOf(ctx context.Context, key string) (*answered, error) {
-	var found []*answered
-	_, err := db.run(ctx, raw(answerOf, key), func(rows pgx.Rows) (err error) {
-		found, err = pgx.AppendRows(found[:0], rows, func(row pgx.CollectableRow) (*answered, error) {
-			var a answered
-			err := row.Scan(&a.fingerprint, (*uuid)(&a.task.ID), &a.task.Title, &a.task.Completed, &a.task.CreatedAt)
-			a.task.CreatedAt = a.task.CreatedAt.UTC()
-			a.task.UpdatedAt = a.task.CreatedAt
-			return &a, err
-		})
-		return err
+// answered returns the answers to earlier requests of these keys, by key.
+func (db *DB) answered(ctx context.Context, operation string, keys []string) (map[string]idempotentRequest, error) {
+	var found []idempotentRequest
+	err := db.run(ctx, func(tx *gorm.DB) *gorm.DB {
+		return tx.Where("operation = ? AND key = ANY(?) AND expires_at > now()", operation, array(keys)).Find(&found)
 	})
-	if err != nil || len(found) == 0 {
-		return nil, err
+	byKey := make(map[string]idempotentRequest, len(found))
+	for _, request := range found {
+		byKey[request.Key] = request
 	}
-	return found[0], nil
+	return byKey, err
+}
+
+// answerFor reads the row that the same request has made.
+func (r idempotentRequest) answerFor(once task.Once, row any) error {
+	if string(r.Fingerprint) != string(once.Fingerprint[:]) {
+		return task.ErrOtherRequest
+	}
+	return json.Unmarshal(r.Answer, row)
+}
+
+// newSweeper returns the operation that removes keys that have expired.
+func newSweeper(db *DB) *batch.Operation[struct{}, struct{}, struct{}] {
+	return batch.NewOperation(db.queue, batch.Config[struct{}, struct{}, struct{}]{
+		Key: func(struct{}) struct{} { return struct{}{} }, Shared: true, Most: 1,
+		Run: func(ctx context.Context, _ []struct{}) ([]batch.Result[struct{}], error) {
+			return make([]batch.Result[struct{}], 1), db.sweep(ctx)
+		},
+	})
+}
+
+func (db *DB) sweep(ctx context.Context) error {
+	for removed := int64(sweepMost); removed == sweepMost; {
+		err := db.run(ctx, func(tx *gorm.DB) *gorm.DB {
+			expired := tx.Model(&idempotentRequest{}).Select("operation", "key").Where("expires_at <= now()").Order("expires_at").Limit(sweepMost).
+				Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
+			result := tx.Where("(operation, key) IN (?)", expired).Delete(&idempotentRequest{})
+			removed = result.RowsAffected
+			return result
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepNowAndThen removes expired keys in the background.
+func (db *DB) sweepNowAndThen(now time.Time) {
+	last := db.swept.Load()
+	if now.UnixNano()-last < int64(sweepEvery) || !db.swept.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	db.inBackground(func(ctx context.Context) {
+		if _, err := db.sweeps.Do(ctx, struct{}{}); err != nil && ctx.Err() == nil {
+			db.log.WarnContext(ctx, "expired idempotency keys could not be removed", "error", err)
+		}
+	})
 }

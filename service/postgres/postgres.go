@@ -8,34 +8,21 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
-	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/todo/service/batch"
 	"example.com/todo/service/credentials"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	gormpostgres "gorm.io/driver/postgres"
+	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
-	gormschema "gorm.io/gorm/schema"
-)
-
-const (
-	// idleTime and idleCheck close the last idle connection well within a minute.
-	idleTime  = 30 * time.Second
-	idleCheck = 15 * time.Second
-	// connectTimeout is longer than Aurora takes to wake, 30 s after a day of sleep.
-	connectTimeout = 45 * time.Second
 )
 
 // Config says where the database is. With URL set, only MaxConns counts besides.
@@ -52,7 +39,6 @@ type Config struct {
 	Admin credentials.Login
 
 	MaxConns int32 // at least 1
-	Alone    bool  // no two requests share a statement
 }
 
 // Logins tells as whom to connect; it is asked for each new connection.
@@ -64,17 +50,21 @@ type Logins interface {
 
 // DB is a database that need not be there yet.
 type DB struct {
-	log    *slog.Logger
-	logins Logins
-	pool   *pgxpool.Pool
-	sql    *sql.DB
-	gorm   *gorm.DB
-	texts  sync.Map     // of statements, by shape
-	queue  *batch.Queue // of the connections
-	store  *Tasks
-	schema schema
-	cancel context.CancelFunc // of everything in the background
-	work   sync.WaitGroup     // everything in the background
+	log       *slog.Logger
+	pool      *pgxpool.Pool
+	sql       *sql.DB // of operations
+	migrating *sql.DB
+	gorm      *gorm.DB
+	queue     *batch.Queue // of operations, one for each connection
+	readiness readiness
+	tasks     *Tasks
+	sweeps    *batch.Operation[struct{}, struct{}, struct{}]
+	swept     atomic.Int64 // when keys were last swept, in nanoseconds since 1970
+	schema    schema
+
+	background context.Context
+	cancel     context.CancelFunc // of everything in the background
+	work       sync.WaitGroup     // everything in the background
 }
 
 // Open makes the pool without connecting; its error is about cfg alone. Close it.
@@ -87,150 +77,86 @@ func Open(cfg Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the connection pool: %w", err)
 	}
-	sqlDB := sql.OpenDB(newConnector(pool, cfg.Logins))
-	sqlDB.SetMaxIdleConns(0) // the pool keeps them, and lets them go
-	gormDB, err := gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: sqlDB}), &gorm.Config{
-		DisableAutomaticPing:   true,
-		SkipDefaultTransaction: true,           // each operation is one statement
-		QueryFields:            true,           // name the columns, so that a newer schema may add some
-		Logger:                 logger.Discard, // errors are returned
-		NamingStrategy:         schemaNames,
-	})
-	if err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("set up GORM: %w", err)
+	db := &DB{
+		log: log, pool: pool, queue: batch.NewQueue(int(cfg.MaxConns)),
+		sql: openSQL(connector{stdlib.GetPoolConnector(pool), cfg.Logins}),
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	db := &DB{log: log, logins: cfg.Logins, pool: pool, sql: sqlDB, gorm: gormDB, cancel: cancel}
-	db.queue = batch.NewQueue(batch.Limits{Quick: quick(), All: int(cfg.MaxConns), Alone: cfg.Alone})
-	db.store = newTasks(db)
-	db.schema.provider, err = migrations(sqlDB)
-	if err == nil {
-		db.schema.provisioner, err = newProvisioner(cfg, log)
+	db.migrating = openSQL(ownerConnector{connector{stdlib.GetPoolConnector(pool), cfg.Logins}})
+	db.background, db.cancel = context.WithCancel(context.Background())
+	db.readiness.operation = newReadiness(db)
+	db.sweeps = newSweeper(db)
+	db.tasks = newTasks(db)
+	if err := db.setUp(cfg); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
-	if err != nil {
-		cancel()
-		pool.Close()
-		return nil, err
-	}
-	db.schema.start = func(attempt func(context.Context)) { db.work.Go(func() { attempt(ctx) }) }
 	return db, nil
+}
+
+// openSQL leaves it to the pool to keep connections, and to let them go.
+func openSQL(c driver.Connector) *sql.DB {
+	db := sql.OpenDB(c)
+	db.SetMaxIdleConns(0)
+	return db
+}
+
+func (db *DB) setUp(cfg Config) (err error) {
+	if db.gorm, err = openGORM(db.sql); err != nil {
+		return err
+	}
+	if db.schema.provider, err = migrations(db.migrating); err != nil {
+		return err
+	}
+	db.schema.start = db.inBackground
+	db.schema.provisioner, err = newProvisioner(cfg, db.log)
+	return err
+}
+
+// inBackground runs something until Close cancels its context.
+func (db *DB) inBackground(do func(context.Context)) {
+	db.work.Go(func() { do(db.background) })
 }
 
 // Migrate connects in the background until the schema is up to date, as the first request
 // would otherwise. Call it once.
 func (db *DB) Migrate() { db.schema.start(db.keepMigrating) }
 
-// schemaNames leaves names as they are: see the package inflection.
-var schemaNames = gormschema.NamingStrategy{SingularTable: true}
-
-// quick is how many statements are under way at a time while none is slow: so few that
-// they leave this instance's processors the time for what they give. The connections
-// beyond that are for statements that wait in the database, for a lock or for a disk.
-func quick() int { return max(1, runtime.GOMAXPROCS(0)/2) }
-
 // Close ends what is in the background and closes every connection.
 func (db *DB) Close() error {
 	db.cancel()
 	db.queue.Close()
-	err := db.sql.Close()
+	err := errors.Join(db.sql.Close(), db.migrating.Close())
 	db.pool.Close()
 	db.work.Wait()
 	return err
 }
 
 // Tasks is the store in this database.
-func (db *DB) Tasks() *Tasks { return db.store }
+func (db *DB) Tasks() *Tasks { return db.tasks }
 
 // Load says how many connections are used by operations and how many operations wait
 // for one.
 func (db *DB) Load() (busy, waiting int) { return db.queue.Load() }
 
-// Ready says whether tasks can be read and written now, by asking the database.
-// The error is a [*task.UnavailableError].
-func (db *DB) Ready(ctx context.Context) error {
+// newOperation adds an operation to the database's queue. When a statement for several
+// requests fails for what one of them may be to blame for, each runs alone.
+func newOperation[Key comparable, In, Out any](db *DB, cfg batch.Config[Key, In, Out]) *batch.Operation[Key, In, Out] {
+	run := cfg.Run
+	cfg.Run = func(ctx context.Context, ins []In) ([]batch.Result[Out], error) {
+		results, err := run(ctx, ins)
+		if pg := new(pgconn.PgError); len(ins) > 1 && errors.As(err, &pg) && !transient(err) {
+			err = batch.ErrAlone
+		}
+		return results, err
+	}
+	return batch.NewOperation(db.queue, cfg)
+}
+
+// do runs one request of an operation, once the schema is there.
+func do[Key comparable, In, Out any](ctx context.Context, db *DB, operation *batch.Operation[Key, In, Out], in In) (Out, error) {
 	if err := db.schema.ensure(ctx); err != nil {
-		return err
+		var none Out
+		return none, err
 	}
-	_, err := db.exec(ctx, raw("SELECT"))
-	return translate(ctx, "ask the database", err)
+	db.sweepNowAndThen(time.Now())
+	return operation.Do(ctx, in)
 }
-
-// CheckURL says what is wrong with a DSN, without quoting it.
-func CheckURL(dsn credentials.Secret) error {
-	if _, err := pgx.ParseConfig(string(dsn)); err != nil {
-		return errMalformedURL
-	}
-	return nil
-}
-
-var errMalformedURL = errors.New("must be a PostgreSQL URL or keyword=value string")
-
-func poolConfig(cfg Config) (*pgxpool.Config, error) {
-	dsn := string(cfg.URL)
-	if cfg.URL == "" {
-		// Everything that matters is set below or by prepare; TLS too.
-		dsn = (&url.URL{Scheme: "postgres", Host: "unset:1", Path: "/unset", RawQuery: "sslmode=disable"}).String()
-	}
-	pc, err := pgxpool.ParseConfig(dsn)
-	if err != nil { // which may quote it
-		return nil, fmt.Errorf("database URL %w", errMalformedURL)
-	}
-	pc.MinConns, pc.MinIdleConns, pc.MaxConns = 0, 0, cfg.MaxConns
-	pc.MaxConnIdleTime, pc.HealthCheckPeriod = idleTime, idleCheck
-	pc.ConnConfig.ConnectTimeout = connectTimeout
-	// Some seconds after a failover the cluster's name still leads to the writer before, now a reader. To keep a
-	// session there would be to refuse every write from then on.
-	// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.BestPractices.FastFailover.html
-	if pc.ConnConfig.ValidateConnect == nil {
-		pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	if cfg.URL != "" {
-		return pc, nil
-	}
-	trust, err := verifyFull()
-	if err != nil {
-		return nil, err
-	}
-	if cfg.HostAddr != "" {
-		pc.ConnConfig.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
-		pc.ConnConfig.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, cfg.HostAddr)
-		}
-	}
-	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
-		login, err := cfg.Logins.Login(ctx)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errNoLogin, err)
-		}
-		return address(cc, cfg, login, trust)
-	}
-	return pc, nil
-}
-
-// address fills in where one connection goes, and as whom.
-func address(cc *pgx.ConnConfig, cfg Config, login credentials.Login, trust *tls.Config) error {
-	cc.Host, cc.Port, cc.Database = cfg.Host, cfg.Port, cfg.Name
-	cc.User, cc.Password = login.Username, string(login.Password)
-	if cc.Host == "" {
-		cc.Host = login.Host
-	}
-	if cc.Port == 0 {
-		cc.Port = login.Port
-	}
-	if cc.Port == 0 {
-		cc.Port = DefaultPort
-	}
-	if cc.Database == "" {
-		cc.Database = login.Database
-	}
-	if cc.Host == "" || cc.Database == "" {
-		return errors.New("neither the configuration nor the secret names the database's host and name")
-	}
-	cc.TLSConfig = trust.Clone()
-	cc.TLSConfig.ServerName = cc.Host
-	return nil
-}
-
-// DefaultPort is PostgreSQL's.
-const DefaultPort = 5432

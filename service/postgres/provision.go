@@ -30,7 +30,7 @@ const (
 
 // handedOver are the tables of the migrations, and of their log, in the order in which
 // most statements lock them.
-var handedOver = []string{"idempotency_keys", "tasks", "goose_db_version"}
+var handedOver = []string{"idempotent_requests", "idempotency_keys", "tasks", "goose_db_version"}
 
 // provisioner makes the role that logs in with tokens, as the admin, once. It leaves
 //
@@ -40,7 +40,8 @@ var handedOver = []string{"idempotency_keys", "tasks", "goose_db_version"}
 //   - a schema of that owner, which bears the admin's name. "$user" being first in the
 //     search path, every session of the admin finds it there, the older ones of instances
 //     that still log in with the password as well as those after a change back;
-//   - in that schema, the tables that the admin has made so far, if any.
+//   - in that schema, the tables that the admin has made so far, if any, and their triggers'
+//     functions.
 //
 // It is not safe for use by many goroutines.
 type provisioner struct {
@@ -119,13 +120,15 @@ func (p *provisioner) connect(ctx context.Context) (*pgx.Conn, error) {
 
 // make does what is not done yet.
 func (p *provisioner) make(ctx context.Context, tx pgx.Tx, role string) error {
-	var roles, tables []string
+	var roles, tables, functions []string
 	err := tx.QueryRow(ctx, `SELECT
 		ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1)),
-		ARRAY(SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user AND tablename = ANY($2))`,
-		[]string{role, role + ownerSuffix}, handedOver).Scan(&roles, &tables)
+		ARRAY(SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user AND tablename = ANY($2)),
+		ARRAY(SELECT DISTINCT proname::text FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid
+			WHERE NOT tgisinternal AND relname = ANY($2) AND pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) = current_user)`,
+		[]string{role, role + ownerSuffix}, handedOver).Scan(&roles, &tables, &functions)
 	if err != nil {
-		return fmt.Errorf("look for roles and tables: %w", err)
+		return fmt.Errorf("look for roles, tables and functions: %w", err)
 	}
 	if len(roles) == 2 && len(tables) == 0 {
 		return nil // another instance has done all of it
@@ -155,6 +158,9 @@ func (p *provisioner) make(ctx context.Context, tx pgx.Tx, role string) error {
 	}
 	for _, table := range tables {
 		do("ALTER TABLE "+quoted("public", table)+" SET SCHEMA "+schema, "ALTER TABLE "+quoted(in.User, table)+" OWNER TO "+owner)
+	}
+	for _, function := range functions {
+		do("ALTER FUNCTION "+quoted("public", function)+" SET SCHEMA "+schema, "ALTER FUNCTION "+quoted(in.User, function)+" OWNER TO "+owner)
 	}
 	for _, statement := range statements {
 		if _, err := tx.Exec(ctx, statement); err != nil {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,7 +9,34 @@ import (
 	"example.com/todo/service/batch"
 	"example.com/todo/service/task"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
+)
+
+// taskRow is a task as GORM and the database's JSON functions see it.
+type taskRow struct {
+	ID        task.ID   `json:"id"         gorm:"primaryKey;type:uuid"`
+	Title     string    `json:"title"`
+	Completed bool      `json:"completed"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// TableName implements GORM's schema.Tabler.
+func (taskRow) TableName() string { return "tasks" }
+
+const (
+	// createTask is the operation that idempotency keys of new tasks belong to.
+	createTask = "createTask"
+	// taskColumns are named, since a prepared statement with * would fail on a newer schema.
+	taskColumns = "id, title, completed, created_at, updated_at"
+	// taskVersion is what [task.Task.Version] computes.
+	taskVersion = "to_hex((extract(epoch FROM task.updated_at) * 1000000)::bigint) || '-' || left(md5(task.completed::text || task.title), 16)"
+)
+
+const (
+	// mostTasks bounds what one statement does, and so how long it holds its locks.
+	mostTasks = 256
+	// mostPages bounds what one statement reads.
+	mostPages = 16
 )
 
 // Tasks is the store of tasks. Its errors are the domain's: [task.ErrNotFound],
@@ -18,53 +44,89 @@ import (
 // [*task.UnavailableError]; any other is a defect. Every operation ends with its
 // context at the latest.
 //
-// Each operation is one statement. Those that have to wait for a connection share one:
-// see together.go.
+// Each operation is one statement for one request, or for many that had to wait.
 type Tasks struct {
 	db      *DB
-	lists   *batch.Kind[listKey, task.Filter, []task.Task]
-	reads   *batch.Kind[task.ID, task.ID, lookup]
-	creates *batch.Kind[task.ID, task.Task, struct{}]
-	repeats *batch.Kind[string, repeatable, task.Task]
-	updates *batch.Kind[task.ID, change, task.Task]
-	deletes *batch.Kind[task.ID, removal, struct{}]
+	lists   *batch.Operation[pageKey, task.Filter, []task.Task]
+	reads   *batch.Operation[task.ID, task.ID, task.Task]
+	creates *batch.Operation[task.ID, task.Task, task.Task]
+	repeats *batch.Operation[string, repeatable, task.Task]
+	updates *batch.Operation[task.ID, taskWrite, task.Task]
+	deletes *batch.Operation[task.ID, taskWrite, struct{}]
 }
 
-// List gives the tasks of the filter, and never nil. They may be shared with others who
-// asked for the same: do not change them.
+// pageKey is a [task.Filter] that can be compared.
+type pageKey struct {
+	limit                   int
+	after                   task.ID
+	all, completed, isFirst bool
+}
+
+// repeatable is a new task whose request may be repeated.
+type repeatable struct {
+	task task.Task
+	once task.Once
+}
+
+// taskWrite changes or deletes one task, if it has one of the versions; nil is any.
+type taskWrite struct {
+	id       task.ID
+	patch    task.Patch
+	versions []task.Version
+}
+
+func newTasks(db *DB) *Tasks {
+	t := &Tasks{db: db}
+	t.lists = newOperation(db, batch.Config[pageKey, task.Filter, []task.Task]{
+		Key: pageKeyOf, Shared: true, Most: mostPages, Run: t.list,
+	})
+	t.reads = newOperation(db, batch.Config[task.ID, task.ID, task.Task]{
+		Key: func(id task.ID) task.ID { return id }, Shared: true, Most: mostTasks, Run: t.get,
+	})
+	t.creates = newOperation(db, batch.Config[task.ID, task.Task, task.Task]{
+		Key: func(made task.Task) task.ID { return made.ID }, Most: mostTasks, Run: t.create,
+	})
+	t.repeats = newOperation(db, batch.Config[string, repeatable, task.Task]{
+		Key: func(r repeatable) string { return r.once.Key }, Most: mostTasks, Run: t.createOnce,
+	})
+	t.updates = newOperation(db, batch.Config[task.ID, taskWrite, task.Task]{
+		Key: func(w taskWrite) task.ID { return w.id }, Most: mostTasks, Run: t.update,
+	})
+	t.deletes = newOperation(db, batch.Config[task.ID, taskWrite, struct{}]{
+		Key: func(w taskWrite) task.ID { return w.id }, Most: mostTasks, Run: t.delete,
+	})
+	return t
+}
+
+// List returns the tasks of the filter, never nil. Others who asked for the same may have
+// the same slice: do not change it.
 func (t *Tasks) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
 	found, err := do(ctx, t.db, t.lists, f)
 	return found, translate(ctx, "list tasks", err)
 }
 
-// Create keeps a new task. For 24 hours a repeat with the same key gives it as it was
+// Create stores a new task. For 24 hours a repeat with the same key returns it as it was
 // made, also when it has changed or gone, and makes no other.
 func (t *Tasks) Create(ctx context.Context, d task.Draft, once task.Once) (task.Task, error) {
 	made, err := task.New(d, time.Now())
 	if err != nil {
 		return task.Task{}, err
 	}
-	if once.Key != "" {
-		made, err = do(ctx, t.db, t.repeats, repeatable{made, once})
+	if once.Key == "" {
+		made, err = do(ctx, t.db, t.creates, made)
 	} else {
-		_, err = do(ctx, t.db, t.creates, made)
+		made, err = do(ctx, t.db, t.repeats, repeatable{made, once})
 	}
-	if err != nil {
-		return task.Task{}, translate(ctx, "create task", err)
-	}
-	return made, nil
+	return made, translate(ctx, "create task", err)
 }
 
-// Get gives the task of that id.
+// Get returns the task of that id.
 func (t *Tasks) Get(ctx context.Context, id task.ID) (task.Task, error) {
 	found, err := do(ctx, t.db, t.reads, id)
-	if err == nil {
-		err = found.err
-	}
 	if err != nil {
 		err = translate(ctx, "get task "+id.String(), err)
 	}
-	return found.task, err
+	return found, err
 }
 
 // Update writes what the patch has. With versions other than nil it does so only if
@@ -77,14 +139,14 @@ func (t *Tasks) Update(ctx context.Context, id task.ID, p task.Patch, versions [
 	if p == (task.Patch{}) {
 		return t.unchanged(ctx, id, versions)
 	}
-	updated, err := do(ctx, t.db, t.updates, change{id, p, versions})
+	updated, err := do(ctx, t.db, t.updates, taskWrite{id, p, versions})
 	if err != nil {
 		err = translate(ctx, "update task "+id.String(), err)
 	}
 	return updated, err
 }
 
-// unchanged is what an update without changes gives.
+// unchanged is an update without changes.
 func (t *Tasks) unchanged(ctx context.Context, id task.ID, versions []task.Version) (task.Task, error) {
 	found, err := t.Get(ctx, id)
 	if err == nil && versions != nil && !slices.Contains(versions, found.Version()) {
@@ -95,168 +157,234 @@ func (t *Tasks) unchanged(ctx context.Context, id task.ID, versions []task.Versi
 
 // Delete removes the task; versions as in [Tasks.Update].
 func (t *Tasks) Delete(ctx context.Context, id task.ID, versions []task.Version) error {
-	_, err := do(ctx, t.db, t.deletes, removal{id, versions})
-	return translate(ctx, "delete task "+id.String(), err)
+	_, err := do(ctx, t.db, t.deletes, taskWrite{id: id, versions: versions})
+	if err != nil {
+		err = translate(ctx, "delete task "+id.String(), err)
+	}
+	return err
 }
 
-// do does one operation on a database whose schema is there.
-func do[Key comparable, In, Out any](ctx context.Context, db *DB, kind *batch.Kind[Key, In, Out], in In) (Out, error) {
-	if err := db.schema.ensure(ctx); err != nil {
-		var none Out
-		return none, err
-	}
-	return kind.Do(ctx, in)
-}
+// pages reads each page from the index that has its order: the primary key, or for tasks of
+// one state the index of both.
+const pages = `
+SELECT wanted.page, found.*
+FROM json_to_recordset(?) AS wanted (page int, before uuid, completed boolean, most int)
+CROSS JOIN LATERAL (
+	(SELECT ` + taskColumns + ` FROM tasks
+	WHERE wanted.completed IS NULL AND id < wanted.before ORDER BY id DESC LIMIT wanted.most)
+	UNION ALL
+	(SELECT ` + taskColumns + ` FROM tasks
+	WHERE completed = wanted.completed AND id < wanted.before ORDER BY id DESC LIMIT wanted.most)
+) AS found
+ORDER BY wanted.page, found.id DESC`
 
-// listShape is what the text of a list depends on.
-type listShape struct{ behind, chosen bool }
+// lastID is behind every id that is made.
+var lastID = task.ID(slices.Repeat([]byte{0xff}, len(task.ID{})))
 
-func (db *DB) list(ctx context.Context, f task.Filter) ([]task.Task, error) {
-	var vars []any
-	if f.After != nil {
-		vars = append(vars, uuid(*f.After))
+func (t *Tasks) list(ctx context.Context, filters []task.Filter) ([]batch.Result[[]task.Task], error) {
+	type wantedPage struct {
+		Page      int     `json:"page"`
+		Before    task.ID `json:"before"`
+		Completed *bool   `json:"completed"`
+		Most      int     `json:"most"`
 	}
-	if f.Completed != nil {
-		vars = append(vars, *f.Completed)
-	}
-	return db.tasks(ctx, f.Limit, statement{listShape{f.After != nil, f.Completed != nil}, func(tx *gorm.DB) *gorm.DB {
+	wanted := make([]wantedPage, len(filters))
+	results := make([]batch.Result[[]task.Task], len(filters))
+	for i, f := range filters {
+		wanted[i] = wantedPage{i, lastID, f.Completed, f.Limit}
 		if f.After != nil {
-			tx = tx.Where(clause.Lt{Column: columns[0], Value: uuid(*f.After)})
+			wanted[i].Before = *f.After
 		}
-		if f.Completed != nil {
-			tx = tx.Where(clause.Eq{Column: clause.Column{Name: columnCompleted}, Value: *f.Completed})
+		results[i].Out = make([]task.Task, 0, f.Limit)
+	}
+	var rows []struct {
+		Page int
+		Task taskRow `gorm:"embedded"`
+	}
+	err := t.db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(pages, asJSON(wanted)).Scan(&rows) })
+	for _, r := range rows {
+		results[r.Page].Out = append(results[r.Page].Out, task.Task(r.Task))
+	}
+	return results, err
+}
+
+func pageKeyOf(f task.Filter) pageKey {
+	k := pageKey{limit: f.Limit, isFirst: f.After == nil, all: f.Completed == nil}
+	if !k.isFirst {
+		k.after = *f.After
+	}
+	k.completed = !k.all && *f.Completed
+	return k
+}
+
+func (t *Tasks) get(ctx context.Context, ids []task.ID) ([]batch.Result[task.Task], error) {
+	var rows []taskRow
+	err := t.db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Where("id = ANY(?)", uuids(ids)).Find(&rows) })
+	found := make(map[task.ID]taskRow, len(rows))
+	for _, r := range rows {
+		found[r.ID] = r
+	}
+	results := make([]batch.Result[task.Task], len(ids))
+	for i, id := range ids {
+		if r, ok := found[id]; ok {
+			results[i].Out = task.Task(r)
+		} else {
+			results[i].Err = task.ErrNotFound
 		}
-		return tx.Order(clause.OrderByColumn{Column: columns[0], Desc: true}).Limit(f.Limit).Find(&[]row{})
-	}, append(vars, f.Limit)})
+	}
+	return results, err
 }
 
-// lookup is a task or why there is none, which others who asked at once need not share.
-type lookup struct {
-	task task.Task
-	err  error
+func (t *Tasks) create(ctx context.Context, made []task.Task) ([]batch.Result[task.Task], error) {
+	rows := make([]taskRow, len(made))
+	results := make([]batch.Result[task.Task], len(made))
+	for i, m := range made {
+		rows[i], results[i].Out = taskRow(m), m
+	}
+	return results, t.db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Create(&rows) })
 }
 
-func (db *DB) get(ctx context.Context, id task.ID) (lookup, error) {
-	found, err := db.tasks(ctx, 1, statement{"get", func(tx *gorm.DB) *gorm.DB { return tx.Take(&row{ID: uuid(id)}) }, []any{uuid(id), 1}})
+const insertClaimed = claimed + `
+INSERT INTO tasks (` + taskColumns + `)
+SELECT ` + taskColumns + ` FROM claimed, json_populate_record(NULL::tasks, claimed.answer) RETURNING id`
+
+func (t *Tasks) createOnce(ctx context.Context, requests []repeatable) ([]batch.Result[task.Task], error) {
+	claims := make([]claim, len(requests))
+	for i, r := range requests {
+		claims[i] = claimOf(r.once, taskRow(r.task))
+	}
+	var made []task.ID
+	err := t.db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(insertClaimed, createTask, asJSON(claims)).Scan(&made) })
 	if err != nil {
-		return lookup{}, err
+		return nil, err
 	}
-	if len(found) == 0 {
-		return lookup{err: task.ErrNotFound}, nil
+	results := make([]batch.Result[task.Task], len(requests))
+	var keys []string // that earlier requests have claimed
+	for i, r := range requests {
+		results[i].Out = r.task
+		if !slices.Contains(made, r.task.ID) {
+			keys = append(keys, r.once.Key)
+		}
 	}
-	return lookup{task: found[0]}, nil
+	if len(keys) == 0 {
+		return results, nil
+	}
+	answers, err := t.db.answered(ctx, createTask, keys)
+	for i, r := range requests {
+		if !slices.Contains(keys, r.once.Key) {
+			continue
+		}
+		answer, found := answers[r.once.Key]
+		if !found { // it has expired in between
+			results[i].Err = batch.ErrAlone
+			continue
+		}
+		var row taskRow
+		results[i].Err = answer.answerFor(r.once, &row)
+		results[i].Out = task.Task(row)
+	}
+	return results, err
 }
 
-func (db *DB) create(ctx context.Context, t task.Task) (struct{}, error) {
-	_, err := db.exec(ctx, statement{"create", func(tx *gorm.DB) *gorm.DB {
-		return tx.Create(&row{uuid(t.ID), t.Title, t.Completed, t.CreatedAt, t.UpdatedAt})
-	}, []any{uuid(t.ID), t.Title, t.Completed, t.CreatedAt, t.UpdatedAt}})
-	return struct{}{}, err
+// heldTasks locks the tasks that a statement writes. Its parameter is JSON of [wantedTask]s.
+const heldTasks = `
+WITH wanted AS MATERIALIZED (
+	SELECT * FROM json_to_recordset(?) AS wanted (member int, id uuid, patch json, versions text[])
+), held AS MATERIALIZED (
+	SELECT wanted.member, wanted.patch, task.id, wanted.versions IS NULL OR ` + taskVersion + ` = ANY (wanted.versions) AS admitted
+	FROM wanted JOIN tasks AS task ON task.id = wanted.id
+	FOR UPDATE OF task %s
+)`
+
+// outcomes ends such a statement: what became of each task, and its columns if it was written.
+const outcomes = `
+SELECT wanted.member, written.*, CASE
+	WHEN written.id IS NOT NULL THEN 'written'
+	WHEN held.id IS NOT NULL THEN 'changed'
+	WHEN known.id IS NOT NULL THEN 'locked'
+	ELSE 'missing' END AS outcome
+FROM wanted
+LEFT JOIN held ON held.member = wanted.member
+LEFT JOIN written ON written.id = wanted.id
+LEFT JOIN tasks AS known ON known.id = wanted.id`
+
+// updateTasks moves a task's time on, whatever the clocks of those who wrote it before.
+const updateTasks = heldTasks + `, written AS (
+	UPDATE tasks AS task SET (title, completed, updated_at) = (
+		SELECT title, completed, GREATEST(?, task.updated_at + interval '1 microsecond') FROM json_populate_record(task, held.patch))
+	FROM held WHERE task.id = held.id AND held.admitted
+	RETURNING task.id, task.title, task.completed, task.created_at, task.updated_at
+)` + outcomes
+
+const deleteTasks = heldTasks + `, written AS (
+	DELETE FROM tasks AS task USING held WHERE task.id = held.id AND held.admitted
+	RETURNING task.id
+)` + outcomes
+
+type wantedTask struct {
+	Member   int            `json:"member"`
+	ID       task.ID        `json:"id"`
+	Patch    map[string]any `json:"patch"`
+	Versions []task.Version `json:"versions"`
 }
 
-// change is an update of one task, if it has one of the versions; nil is any.
-type change struct {
-	id       task.ID
-	patch    task.Patch
-	versions []task.Version
+func (t *Tasks) update(ctx context.Context, writes []taskWrite) ([]batch.Result[task.Task], error) {
+	return t.write(ctx, updateTasks, writes, task.Instant(time.Now()))
 }
 
-// updateShape is what the text of an update depends on.
-type updateShape struct {
-	title, completed bool
-	guard            guardShape
+func (t *Tasks) delete(ctx context.Context, writes []taskWrite) ([]batch.Result[struct{}], error) {
+	written, err := t.write(ctx, deleteTasks, writes)
+	results := make([]batch.Result[struct{}], len(written))
+	for i, w := range written {
+		results[i].Err = w.Err
+	}
+	return results, err
 }
 
-func (db *DB) update(ctx context.Context, c change) (task.Task, error) {
-	set := map[string]any{} // GORM skips the zero values of a struct: completed=false is one
-	var vars []any          // in the order of the columns' names, as GORM sorts them
-	if c.patch.Completed != nil {
-		set[columnCompleted] = *c.patch.Completed
-		vars = append(vars, *c.patch.Completed)
+// write runs a statement that writes tasks. For one task it waits while another session has
+// locked that task, until lock_timeout. For several it leaves such tasks out, to be written
+// alone: so it never waits while it holds a lock, and no two statements wait for each other.
+func (t *Tasks) write(ctx context.Context, statement string, writes []taskWrite, parameters ...any) ([]batch.Result[task.Task], error) {
+	wanted := make([]wantedTask, len(writes))
+	for i, w := range writes {
+		wanted[i] = wantedTask{i, w.id, columnsOf(w.patch), w.versions}
 	}
-	if c.patch.Title != nil {
-		set[columnTitle] = *c.patch.Title
-		vars = append(vars, *c.patch.Title)
+	whenLocked := ""
+	if len(writes) > 1 {
+		whenLocked = "SKIP LOCKED"
 	}
-	now := task.Instant(time.Now())
-	set[columnUpdatedAt] = gorm.Expr(nextUpdate, now)
-	shape := updateShape{c.patch.Title != nil, c.patch.Completed != nil, guardShapeOf(c.versions)}
-	updated, err := db.tasks(ctx, 1, statement{shape, func(tx *gorm.DB) *gorm.DB {
-		return only(c.versions, tx.Model(&row{ID: uuid(c.id)}).Clauses(clause.Returning{Columns: columns})).Updates(set)
-	}, append(guardVars(append(vars, now), c.versions), uuid(c.id))})
-	if err == nil && len(updated) == 0 {
-		err = db.missed(ctx, c.id, c.versions)
+	var rows []struct {
+		Member  int
+		Outcome string
+		Task    taskRow `gorm:"embedded"`
 	}
-	if err != nil {
-		return task.Task{}, err
+	err := t.db.run(ctx, func(tx *gorm.DB) *gorm.DB {
+		return tx.Raw(fmt.Sprintf(statement, whenLocked), append([]any{asJSON(wanted)}, parameters...)...).Scan(&rows)
+	})
+	results := make([]batch.Result[task.Task], len(writes))
+	for _, r := range rows {
+		switch result := &results[r.Member]; {
+		case r.Outcome == "written":
+			result.Out = task.Task(r.Task)
+		case r.Outcome == "changed":
+			result.Err = task.ErrChanged
+		case r.Outcome == "locked" && len(writes) > 1:
+			result.Err = batch.ErrAlone
+		default: // missing, or deleted while its lock was waited for
+			result.Err = task.ErrNotFound
+		}
 	}
-	return updated[0], nil
+	return results, err
 }
 
-// nextUpdate moves a task's time on, whatever the clocks of those who wrote it before.
-const nextUpdate = "GREATEST(?, updated_at + interval '1 microsecond')"
-
-// removal is a deletion of one task, if it has one of the versions; nil is any.
-type removal struct {
-	id       task.ID
-	versions []task.Version
-}
-
-func (db *DB) delete(ctx context.Context, r removal) (struct{}, error) {
-	deleted, err := db.exec(ctx, statement{guardShapeOf(r.versions), func(tx *gorm.DB) *gorm.DB {
-		return only(r.versions, tx).Delete(&row{ID: uuid(r.id)})
-	}, append(guardVars(nil, r.versions), uuid(r.id))})
-	if err == nil && deleted == 0 {
-		err = db.missed(ctx, r.id, r.versions)
+// columnsOf returns what a patch changes, by column.
+func columnsOf(p task.Patch) map[string]any {
+	set := map[string]any{}
+	if p.Title != nil {
+		set["title"] = *p.Title
 	}
-	return struct{}{}, err
-}
-
-// only restricts a statement to rows of the versions. It is part of the statement, so
-// that nobody can write between the comparison and the write.
-func only(versions []task.Version, tx *gorm.DB) *gorm.DB {
-	switch {
-	case versions == nil:
-		return tx
-	case len(versions) == 0:
-		return tx.Where("FALSE")
+	if p.Completed != nil {
+		set["completed"] = *p.Completed
 	}
-	wanted := make([][]any, len(versions))
-	for i, v := range versions {
-		wanted[i] = []any{v.UpdatedAt, v.Content}
-	}
-	return tx.Where("(updated_at, "+content+") IN ?", wanted)
-}
-
-// guardShape is what the text of [only] depends on.
-type guardShape struct {
-	guarded  bool
-	versions int
-}
-
-func guardShapeOf(versions []task.Version) guardShape {
-	return guardShape{versions != nil, len(versions)}
-}
-
-func guardVars(vars []any, versions []task.Version) []any {
-	for _, v := range versions {
-		vars = append(vars, v.UpdatedAt, v.Content)
-	}
-	return vars
-}
-
-// content is what [task.Version] computes.
-const content = "left(md5(completed::text || title), 16)"
-
-// missed is the error of a write that found no row. The versions may be the reason; what
-// the row is now decides only which error that is.
-func (db *DB) missed(ctx context.Context, id task.ID, versions []task.Version) error {
-	if versions == nil {
-		return task.ErrNotFound
-	}
-	found, err := db.get(ctx, id)
-	if err = errors.Join(err, found.err); err != nil {
-		return err
-	}
-	return task.ErrChanged
+	return set
 }

@@ -2,8 +2,10 @@ package task
 
 import (
 	"crypto/rand"
+	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -84,3 +86,21 @@ func (id ID) text() (b [36]byte) {
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
 	return b
 }
+
+// UnmarshalText implements [encoding.TextUnmarshaler] for the canonical form.
+func (id *ID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseID(string(text))
+	return err
+}
+
+// Scan implements [database/sql.Scanner] for the canonical form.
+func (id *ID) Scan(value any) error {
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("read a task's id: %T is not its text", value)
+	}
+	return id.UnmarshalText([]byte(text))
+}
+
+// Value implements [driver.Valuer] with the canonical form.
+func (id ID) Value() (driver.Value, error) { return id.String(), nil }

@@ -1,0 +1,65 @@
+package httpapi
+
+import (
+	"math"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	// usualMemory is taken for the instance's when nothing limits the Go runtime.
+	usualMemory = 512 << 20
+	// pageShare of the memory is for pages. As much again is garbage at the worst, and the rest
+	// is for connections, bodies and the program.
+	pageShare = 4
+	// longestTask is a title of 500 characters of four bytes and all else of a task, once as
+	// it was read and once as it is sent.
+	longestTask = 4 << 10
+	// leastPageMemory lets one page of the most tasks be made.
+	leastPageMemory = (maxLimit + 1) * longestTask
+)
+
+// PageMemory returns how many bytes of pages a process may hold at once whose memory has
+// this limit, as [debug.SetMemoryLimit] has it.
+func PageMemory(limit int64) int64 {
+	if limit == math.MaxInt64 {
+		limit = usualMemory
+	}
+	return max(limit/pageShare, leastPageMemory)
+}
+
+// pageMemory bounds the memory of pages, from before their tasks are read until the clients
+// have taken them: a page is up to a megabyte, and a client may take none of it.
+type pageMemory struct{ free *semaphore.Weighted }
+
+// hold makes a page of at most so many tasks once there is memory for it.
+func (m pageMemory) hold(c *fiber.Ctx, tasks int, read func() (pageText, error)) (text pageText, err error) {
+	conn, served := c.Context().Conn().(*conn)
+	if served { // a client that pipelines has taken the page before
+		conn.releasePage()
+	}
+	reserved := int64(tasks) * longestTask
+	if err := m.free.Acquire(c.UserContext(), reserved); err != nil {
+		p := newProblem(http.StatusServiceUnavailable, "too many other clients have not yet taken their pages")
+		p.cause = err
+		return nil, p
+	}
+	defer func() {
+		kept := int64(0)
+		if served {
+			kept = min(int64(len(text)), reserved)
+			conn.page.Store(kept)
+		}
+		m.free.Release(reserved - kept)
+	}()
+	return read()
+}
+
+// releasePage gives back the memory of the connection's last page, which was written.
+func (c *conn) releasePage() {
+	if size := c.page.Swap(0); size > 0 {
+		c.all.pages.free.Release(size)
+	}
+}

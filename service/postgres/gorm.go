@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"example.com/todo/service/task"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/logger"
+)
+
+func openGORM(conn *sql.DB) (*gorm.DB, error) {
+	db, err := gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: conn}), &gorm.Config{
+		DisableAutomaticPing:   true,           // the database need not be there yet
+		SkipDefaultTransaction: true,           // each operation is one statement
+		QueryFields:            true,           // name the columns, so that a newer schema may add some
+		Logger:                 logger.Discard, // errors are returned
+		ClauseBuilders:         map[string]clause.ClauseBuilder{clause.Values{}.Name(): insertRows},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up GORM: %w", err)
+	}
+	return db, nil
+}
+
+// insertRows has a Create send its rows as one parameter, a JSON array of objects with the
+// names of the columns. GORM's own VALUES has a parameter for each field of each row: then
+// every number of rows is another statement for every session to prepare and to keep.
+func insertRows(c clause.Clause, builder clause.Builder) {
+	stmt := builder.(*gorm.Statement)
+	columns := c.Expression.(clause.Values).Columns
+	builder.WriteByte('(')
+	writeColumns(builder, columns)
+	builder.WriteString(") SELECT ")
+	writeColumns(builder, columns)
+	builder.WriteString(" FROM json_populate_recordset(NULL::")
+	builder.WriteQuoted(stmt.Table)
+	builder.WriteString(", ")
+	builder.AddVar(builder, asJSON(stmt.Dest))
+	builder.WriteByte(')')
+}
+
+func writeColumns(builder clause.Builder, columns []clause.Column) {
+	for i, column := range columns {
+		if i > 0 {
+			builder.WriteByte(',')
+		}
+		builder.WriteQuoted(column)
+	}
+}
+
+// asJSON returns a value as one parameter of a statement, whose text is then the same for
+// any number of things. It works in each of pgx's query modes.
+func asJSON(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil { // the types of this package always marshal
+		panic(err)
+	}
+	return string(text)
+}
+
+// array returns values as one parameter. Of a slice GORM would make a list of parameters.
+func array[T any](values []T) *[]T { return &values }
+
+// uuids is [array] for ids.
+func uuids(ids []task.ID) *[]pgtype.UUID {
+	values := make([]pgtype.UUID, len(ids))
+	for i, id := range ids {
+		values[i] = pgtype.UUID{Bytes: id, Valid: true}
+	}
+	return &values
+}
+
+// run runs a statement, and once more when nothing of it has run: the connection was cut
+// while nobody used it, or a migration has changed a type that the session had prepared for.
+func (db *DB) run(ctx context.Context, statement func(*gorm.DB) *gorm.DB) error {
+	tx := db.gorm.WithContext(ctx)
+	err := statement(tx).Error
+	if hasNotRun(err) && ctx.Err() == nil {
+		err = statement(tx).Error
+	}
+	return err
+}
+
+func hasNotRun(err error) bool {
+	return pgconn.SafeToRetry(err) || isPgError(err, planChanged)
+}
