@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -33,16 +34,25 @@ func openGORM(conn *sql.DB) (*gorm.DB, error) {
 // names of the columns. GORM's own VALUES has a parameter for each field of each row: then
 // every number of rows is another statement for every session to prepare and to keep.
 func insertRows(c clause.Clause, builder clause.Builder) {
-	stmt := builder.(*gorm.Statement)
-	columns := c.Expression.(clause.Values).Columns
+	values := c.Expression.(clause.Values)
+	rows := make([]map[string]any, len(values.Values))
+	for i, row := range values.Values {
+		rows[i] = make(map[string]any, len(row))
+		for j, value := range row {
+			if b, ok := value.([]byte); ok { // which JSON would have in base64, and PostgreSQL has in hexadecimal
+				value = `\x` + hex.EncodeToString(b)
+			}
+			rows[i][values.Columns[j].Name] = value
+		}
+	}
 	builder.WriteByte('(')
-	writeColumns(builder, columns)
+	writeColumns(builder, values.Columns)
 	builder.WriteString(") SELECT ")
-	writeColumns(builder, columns)
+	writeColumns(builder, values.Columns)
 	builder.WriteString(" FROM json_populate_recordset(NULL::")
-	builder.WriteQuoted(stmt.Table)
+	builder.WriteQuoted(builder.(*gorm.Statement).Table)
 	builder.WriteString(", ")
-	builder.AddVar(builder, asJSON(stmt.Dest))
+	builder.AddVar(builder, asJSON(rows))
 	builder.WriteByte(')')
 }
 

@@ -49,7 +49,7 @@ func ParseID(s string) (ID, error) {
 		return ID{}, malformedID()
 	}
 	digits := append(make([]byte, 0, 2*len(id)), s[:8]...)
-	for _, part := range []string{s[9:13], s[14:18], s[19:23], s[24:]} {
+	for _, part := range [...]string{s[9:13], s[14:18], s[19:23], s[24:]} {
 		digits = append(digits, part...)
 	}
 	if _, err := hex.Decode(id[:], digits); err != nil {
@@ -94,12 +94,13 @@ func (id *ID) UnmarshalText(text []byte) (err error) {
 }
 
 // Scan implements [database/sql.Scanner] for the canonical form.
-func (id *ID) Scan(value any) error {
+func (id *ID) Scan(value any) (err error) {
 	text, ok := value.(string)
 	if !ok {
 		return fmt.Errorf("read a task's id: %T is not its text", value)
 	}
-	return id.UnmarshalText([]byte(text))
+	*id, err = ParseID(text)
+	return err
 }
 
 // Value implements [driver.Valuer] with the canonical form.
