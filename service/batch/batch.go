@@ -1,10 +1,10 @@
 // Package batch runs operations for many requests, a bounded number of them at a time.
 //
-// While fewer than the bound are running, a request runs at once and by itself. Otherwise it
-// waits, and when an operation ends, the request that has waited longest runs next, together
-// with all that wait for the same [Operation]. No request is delayed to make a batch larger,
-// and none joins an operation that has begun: a read sees every write that was acknowledged
-// before the read was asked for.
+// While fewer than the bound are running, a request runs at once, together with those that
+// are made at the same moment. Otherwise it waits, and when an operation ends, the request
+// that has waited longest runs next, together with all that wait for the same [Operation].
+// No request waits for a timer to make a batch larger, and none joins an operation that has
+// begun: a read sees every write that was acknowledged before the read was asked for.
 package batch
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -23,8 +24,8 @@ type Config[Key comparable, In, Out any] struct {
 	// Most is how many keys run together at most.
 	Most int
 	// Run serves requests of different keys, and returns a result for each, in their order.
-	// An error of its own is the result of them all. Its context is that of the request, or,
-	// when it serves requests that have waited, ends when nobody waits for the results.
+	// An error of its own is the result of them all. Its context ends when nobody waits for
+	// the results any more.
 	Run func(context.Context, []In) ([]Result[Out], error)
 }
 
@@ -41,9 +42,10 @@ type Operation[Key comparable, In, Out any] struct {
 	requests sync.Pool
 
 	// With the queue's lock held:
-	waiting []*request[Key, In, Out] // in the order of their arrival
-	batches []*batch[Key, In, Out]   // running
-	busy    map[Key]struct{}         // keys that run and are not shared
+	waiting  []*request[Key, In, Out] // in the order of their arrival
+	batches  []*batch[Key, In, Out]   // running
+	busy     map[Key]struct{}         // keys that run and are not shared
+	starting bool                     // a caller is about to take what is waiting
 }
 
 // request is one that has to wait.
@@ -68,6 +70,7 @@ type batch[Key comparable, In, Out any] struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ins      []In
+	keys     []Key                    // of ins
 	requests []*request[Key, In, Out] // nil for one whose context has ended
 	of       []int                    // for each request the place of its input in ins
 	awaited  int                      // requests that are not nil
@@ -86,23 +89,14 @@ func NewOperation[Key comparable, In, Out any](q *Queue, cfg Config[Key, In, Out
 // Do serves one request. Its error is that of Run, or the cause of the end of ctx; work that
 // others share goes on then.
 func (o *Operation[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
-	q, key, alone := o.queue, o.Key(in), false
-	q.mu.Lock()
-	if _, busy := o.busy[key]; q.running < q.limit && !busy {
-		q.running++
-		o.begin(key)
-		q.mu.Unlock()
-		result := o.direct(ctx, key, in)
-		if !errors.Is(result.Err, ErrAlone) {
-			return result.Out, result.Err
-		}
-		alone = true
-		q.mu.Lock()
-	}
+	q, key := o.queue, o.Key(in)
 	r := o.requests.Get().(*request[Key, In, Out])
-	r.ctx, r.key, r.in, r.alone = ctx, key, in, alone
+	r.ctx, r.key, r.in = ctx, key, in
+	q.mu.Lock()
 	o.enqueue(r)
-	q.dispatch()
+	if _, busy := o.busy[key]; q.running < q.limit && !o.starting && !busy {
+		o.start()
+	}
 	q.mu.Unlock()
 	<-r.ended
 	result := r.result
@@ -111,15 +105,24 @@ func (o *Operation[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	return result.Out, result.Err
 }
 
-// direct runs a request that need not wait, in the caller's goroutine.
-func (o *Operation[Key, In, Out]) direct(ctx context.Context, key Key, in In) Result[Out] {
-	defer func() {
+// start runs what is waiting in the caller's goroutine, which need not wait. First it yields
+// once: requests that are being read at this moment so join, which costs nothing while there
+// are none, and while there are leaves the processor to them.
+func (o *Operation[Key, In, Out]) start() {
+	o.queue.running++
+	o.starting = true
+	o.queue.mu.Unlock()
+	runtime.Gosched()
+	o.queue.mu.Lock()
+	o.starting = false
+	if _, ok := o.first(); ok { // else its context has ended
+		run := o.take()
+		o.queue.dispatch()
+		o.queue.mu.Unlock()
+		run()
 		o.queue.mu.Lock()
-		defer o.queue.mu.Unlock()
-		delete(o.busy, key)
-		o.queue.leave()
-	}()
-	return o.results(ctx, []In{in})[0]
+	}
+	o.queue.leave()
 }
 
 // results returns as many results as there are inputs.
@@ -157,22 +160,27 @@ func (o *Operation[Key, In, Out]) first() (arrived uint64, ok bool) {
 
 func (o *Operation[Key, In, Out]) take() (run func()) {
 	b := &batch[Key, In, Out]{}
-	places := map[Key]int{} // in b.ins
+	var places map[Key]int // in b.ins, of keys that are shared
 	most := o.Most
 	left := o.waiting[:0]
 	for _, r := range o.waiting {
+		place, shares := places[r.key]
 		_, busy := o.busy[r.key]
-		place, taken := places[r.key]
 		full := len(b.ins) >= most || r.alone && len(b.ins) > 0
-		if busy && !taken || taken && !o.Shared || !taken && full {
+		if busy || full && !shares {
 			left = append(left, r)
 			continue
 		}
-		if !taken {
+		if !shares {
 			place = len(b.ins)
-			places[r.key] = place
-			b.ins = append(b.ins, r.in)
+			b.ins, b.keys = append(b.ins, r.in), append(b.keys, r.key)
 			o.begin(r.key)
+			if o.Shared && len(o.waiting) > 1 {
+				if places == nil {
+					places = make(map[Key]int, min(len(o.waiting), most))
+				}
+				places[r.key] = place
+			}
 		}
 		if r.alone {
 			most = 1
@@ -185,17 +193,17 @@ func (o *Operation[Key, In, Out]) take() (run func()) {
 	o.queue.waiting -= b.awaited
 	b.ctx, b.cancel = context.WithCancel(o.queue.closing)
 	o.batches = append(o.batches, b)
-	return func() { o.run(b, places) }
+	return func() { o.run(b) }
 }
 
 // run serves a batch.
-func (o *Operation[Key, In, Out]) run(b *batch[Key, In, Out], keys map[Key]int) {
+func (o *Operation[Key, In, Out]) run(b *batch[Key, In, Out]) {
 	defer b.cancel()
 	results := o.guarded(b)
 	o.queue.mu.Lock()
 	defer o.queue.mu.Unlock()
 	o.batches = slices.DeleteFunc(o.batches, func(other *batch[Key, In, Out]) bool { return other == b })
-	for key := range keys {
+	for _, key := range b.keys {
 		delete(o.busy, key)
 	}
 	for i, r := range b.requests {

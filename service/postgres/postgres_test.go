@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,32 +59,6 @@ func ask(t *testing.T, dsn, sql string) (answer int) {
 		t.Fatal(err)
 	}
 	return answer
-}
-
-// Few of many rows must not cost a scan of them all.
-func TestAListOfOneStateHasItsIndex(t *testing.T) {
-	dsn := postgrestest.Database(t)
-	if err := open(t, dsn).Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), `INSERT INTO tasks (id, title, completed, created_at, updated_at)
-		SELECT gen_random_uuid(), 'x', n % 1000 = 0, now(), now() FROM generate_series(1, 20000) AS n; ANALYZE tasks`); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := conn.Query(t.Context(), `EXPLAIN SELECT * FROM tasks
-		WHERE completed = true AND id < 'ffffffff-ffff-ffff-ffff-ffffffffffff' ORDER BY id DESC LIMIT 101`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if plan := strings.Join(lines, "\n"); err != nil || !strings.Contains(plan, "tasks_by_completed") || strings.Contains(plan, "Sort") {
-		t.Errorf("%v, plan:\n%s", err, plan)
-	}
 }
 
 func TestManyInstancesMigrateAtOnce(t *testing.T) {

@@ -405,3 +405,42 @@ func TestAColumnsTypeMayChange(t *testing.T) {
 		request()
 	}
 }
+
+// Few of many rows must not cost a scan of them all, also where the planner does not know how
+// many there are.
+func TestStatementsFindTheirRowsByAnIndex(t *testing.T) {
+	db := openCounted(t, postgrestest.Database(t), 1)
+	made := db.make(t, 1)[0]
+	if _, err := db.pool.Exec(t.Context(), `INSERT INTO tasks (id, title, completed, created_at, updated_at)
+		SELECT gen_random_uuid(), 'x', n % 1000 = 0, now(), now() FROM generate_series(1, 20000) AS n`); err != nil {
+		t.Fatal(err)
+	}
+	one := asJSON([]wantedTask{{ID: made.ID, Patch: map[string]any{"title": "y"}}})
+	page := func(completed string) string {
+		return `[{"page":0,"before":"` + lastID.String() + `","completed":` + completed + `,"most":101}]`
+	}
+	for _, tc := range []struct {
+		statement string
+		arguments []any
+		index     string
+	}{
+		{pages, []any{page("null")}, "tasks_pkey"},
+		{pages, []any{page("true")}, "tasks_by_completed"},
+		{fmt.Sprintf(updateTasks, ""), []any{one, time.Now()}, "tasks_pkey"},
+		{fmt.Sprintf(updateTasks, "SKIP LOCKED"), []any{one, time.Now()}, "tasks_pkey"},
+		{fmt.Sprintf(deleteTasks, "SKIP LOCKED"), []any{one}, "tasks_pkey"},
+		{"SELECT * FROM tasks WHERE id = ANY(?)", []any{uuids([]task.ID{made.ID})}, "tasks_pkey"},
+	} {
+		for _, analyzed := range []string{"", "ANALYZE tasks"} {
+			if _, err := db.pool.Exec(t.Context(), analyzed); err != nil {
+				t.Fatal(err)
+			}
+			var lines []string
+			err := db.gorm.Raw("EXPLAIN "+tc.statement, tc.arguments...).Scan(&lines).Error
+			plan := strings.Join(lines, "\n")
+			if err != nil || !strings.Contains(plan, tc.index) || strings.Contains(plan, "Seq Scan on tasks") {
+				t.Errorf("%v, %s\n%s", err, tc.statement, plan)
+			}
+		}
+	}
+}

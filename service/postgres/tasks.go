@@ -286,38 +286,43 @@ func (t *Tasks) createOnce(ctx context.Context, requests []repeatable) ([]batch.
 	return results, err
 }
 
-// heldTasks locks the tasks that a statement writes. Its parameter is JSON of [wantedTask]s.
+// heldTasks locks the tasks that a statement writes, one by one through the index, in a table
+// of any size. Its parameter is JSON of [wantedTask]s.
 const heldTasks = `
-WITH wanted AS MATERIALIZED (
-	SELECT * FROM json_to_recordset(?) AS wanted (member int, id uuid, patch json, versions text[])
-), held AS MATERIALIZED (
-	SELECT wanted.member, wanted.patch, task.id, wanted.versions IS NULL OR ` + taskVersion + ` = ANY (wanted.versions) AS admitted
-	FROM wanted JOIN tasks AS task ON task.id = wanted.id
-	FOR UPDATE OF task %s
+WITH held AS MATERIALIZED (
+	SELECT wanted.member, wanted.id, task.patched, task.version IS NOT NULL AS held,
+		wanted.versions IS NULL OR task.version = ANY (wanted.versions) AS admitted
+	FROM json_to_recordset(?) AS wanted (member int, id uuid, patch json, versions text[])
+	LEFT JOIN LATERAL (
+		SELECT ` + taskVersion + ` AS version, json_populate_record(task, wanted.patch) AS patched
+		FROM tasks AS task WHERE task.id = wanted.id FOR UPDATE %s
+	) AS task ON true
 )`
+
+// whichAreAdmitted selects the tasks that may be written. The condition on the array says
+// nothing new, but that there are few of them, so that the index is used.
+const whichAreAdmitted = `
+	task.id = held.id AND held.held AND held.admitted AND task.id = ANY (ARRAY (SELECT id FROM held WHERE held AND admitted))`
 
 // outcomes ends such a statement: what became of each task, and its columns if it was written.
 const outcomes = `
-SELECT wanted.member, written.*, CASE
+SELECT held.member, written.*, CASE
 	WHEN written.id IS NOT NULL THEN 'written'
-	WHEN held.id IS NOT NULL THEN 'changed'
-	WHEN known.id IS NOT NULL THEN 'locked'
+	WHEN held.held THEN 'changed'
+	WHEN (SELECT true FROM tasks WHERE tasks.id = held.id) THEN 'locked'
 	ELSE 'missing' END AS outcome
-FROM wanted
-LEFT JOIN held ON held.member = wanted.member
-LEFT JOIN written ON written.id = wanted.id
-LEFT JOIN tasks AS known ON known.id = wanted.id`
+FROM held LEFT JOIN written ON written.id = held.id`
 
 // updateTasks moves a task's time on, whatever the clocks of those who wrote it before.
 const updateTasks = heldTasks + `, written AS (
-	UPDATE tasks AS task SET (title, completed, updated_at) = (
-		SELECT title, completed, GREATEST(?, task.updated_at + interval '1 microsecond') FROM json_populate_record(task, held.patch))
-	FROM held WHERE task.id = held.id AND held.admitted
+	UPDATE tasks AS task SET title = (held.patched).title, completed = (held.patched).completed,
+		updated_at = GREATEST(?, task.updated_at + interval '1 microsecond')
+	FROM held WHERE` + whichAreAdmitted + `
 	RETURNING task.id, task.title, task.completed, task.created_at, task.updated_at
 )` + outcomes
 
 const deleteTasks = heldTasks + `, written AS (
-	DELETE FROM tasks AS task USING held WHERE task.id = held.id AND held.admitted
+	DELETE FROM tasks AS task USING held WHERE` + whichAreAdmitted + `
 	RETURNING task.id
 )` + outcomes
 
