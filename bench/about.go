@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
-	"example.com/todo/bench/database"
 	"example.com/todo/bench/report"
 	"example.com/todo/bench/subject"
 )
@@ -22,11 +23,20 @@ func (b *bench) about(ctx context.Context) (report.About, error) {
 	if err != nil {
 		return report.About{}, fmt.Errorf("ask PostgreSQL what it is: %w", err)
 	}
+	var measured []report.Distance
+	for _, added := range slices.Sorted(maps.Keys(b.addresses)) {
+		roundTrip, err := b.db.RoundTrip(ctx, b.addresses[added])
+		if err != nil {
+			return report.About{}, err
+		}
+		measured = append(measured, report.Distance{Added: added, Measured: roundTrip})
+	}
 	return report.About{
 		Time: time.Now().UTC().Truncate(time.Second), Service: commit(ctx, b.service),
-		Processor: processor(), CPUs: runtime.NumCPU(), Load: loadAverage(), System: firstLine("/proc/version"),
+		Processor: processor(), CPUs: runtime.NumCPU(), Load: loadAverage(), System: system(),
 		Go: runtime.Version(), PostgreSQL: version,
-		Rounds: b.rounds, Warmup: b.warmup, Duration: b.duration, Tasks: database.Tasks, Connections: subject.MaxConns,
+		Rounds: b.rounds, Warmup: b.warmup, Duration: b.duration, Tasks: b.tasks, Connections: subject.MaxConns,
+		Distances: measured,
 	}, nil
 }
 
@@ -52,6 +62,12 @@ func processor() string {
 		return name
 	}
 	return unknown
+}
+
+// system is the kernel's name and version, such as Linux version 6.12.48.
+func system() string {
+	fields := strings.Fields(firstLine("/proc/version"))
+	return strings.Join(fields[:min(3, len(fields))], " ")
 }
 
 // loadAverage is of the last one, five and fifteen minutes.

@@ -11,22 +11,56 @@ import (
 	"time"
 
 	"example.com/todo/bench/database"
+	"example.com/todo/bench/distance"
 	"example.com/todo/bench/load"
 	"example.com/todo/bench/report"
 	"example.com/todo/bench/subject"
 )
 
 // overhead is about what a run takes beside its load: the database is put back, a program started and stopped.
-const overhead = time.Second / 2
+const overhead = 700 * time.Millisecond
 
 // bench is one run of the command.
 type bench struct {
 	options
-	out      io.Writer
-	db       *database.Server
-	programs map[string]subject.Subject
-	ids      []string // of the tasks that every run begins with
-	report   report.Report
+	out       io.Writer
+	db        *database.Server
+	proxies   []*distance.Proxy
+	addresses map[time.Duration]string // of the database, by distance
+	programs  map[string]subject.Subject
+	ids       []string // of the tasks that every run begins with, the oldest first
+	report    report.Report
+}
+
+// newBench starts the database and a proxy for each distance. Close it.
+func newBench(ctx context.Context, o options, out io.Writer) (*bench, error) {
+	db, err := database.Start(ctx, out)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{options: o, out: out, db: db, addresses: map[time.Duration]string{0: db.Addr()}}
+	for _, block := range o.blocks {
+		for _, d := range block.distances {
+			if b.addresses[d] != "" {
+				continue
+			}
+			proxy, err := distance.Start(db.Addr(), d)
+			if err != nil {
+				return nil, errors.Join(err, b.close())
+			}
+			b.proxies = append(b.proxies, proxy)
+			b.addresses[d] = proxy.Addr
+		}
+	}
+	return b, nil
+}
+
+func (b *bench) close() error {
+	var err error
+	for _, proxy := range b.proxies {
+		err = errors.Join(err, proxy.Close())
+	}
+	return errors.Join(err, b.db.Close())
 }
 
 // prepare builds the subjects, makes the database, and makes sure that all that is compared does the same.
@@ -38,8 +72,8 @@ func (b *bench) prepare(ctx context.Context, source, dir string) (err error) {
 	if err := b.fill(ctx, b.programs[subject.Service]); err != nil {
 		return err
 	}
-	for _, name := range b.subjects {
-		err := b.with(ctx, b.programs[name], func(p *subject.Process) error { return subject.Conforms(ctx, p.Addr) })
+	for _, name := range b.measured() {
+		err := b.with(ctx, report.Run{Subject: name}, func(p *subject.Process) error { return subject.Conforms(ctx, p.Addr) })
 		if err != nil {
 			return fmt.Errorf("%s does not do what it must:\n%w", name, err)
 		}
@@ -53,9 +87,17 @@ func (b *bench) prepare(ctx context.Context, source, dir string) (err error) {
 	return err
 }
 
+// measured are the subjects that take part in the plan.
+func (b *bench) measured() []string {
+	runs := plan(b.blocks, b.subjects, 1)
+	return slices.DeleteFunc(slices.Clone(b.subjects), func(name string) bool {
+		return !slices.ContainsFunc(runs, func(r report.Run) bool { return r.Subject == name })
+	})
+}
+
 // fill has the service make its schema, and puts in the tasks.
 func (b *bench) fill(ctx context.Context, service subject.Subject) error {
-	p, err := service.Launch(ctx, b.db.URL())
+	p, err := b.launch(ctx, service, report.Case{})
 	if err != nil {
 		return err
 	}
@@ -64,8 +106,17 @@ func (b *bench) fill(ctx context.Context, service subject.Subject) error {
 	if err != nil {
 		return err
 	}
-	b.ids, err = b.db.Fill(ctx)
+	b.ids, err = b.db.Fill(ctx, b.tasks)
 	return err
+}
+
+// launch starts a program under the conditions of a case.
+func (b *bench) launch(ctx context.Context, s subject.Subject, c report.Case) (*subject.Process, error) {
+	database, err := b.db.URL(b.addresses[c.Distance])
+	if err != nil {
+		return nil, err
+	}
+	return s.Launch(ctx, database, c.Processors)
 }
 
 // ready waits until the service has its schema.
@@ -86,12 +137,12 @@ func ready(ctx context.Context, p *subject.Process) error {
 	return nil
 }
 
-// with does something with a fresh process on the database as it is at first.
-func (b *bench) with(ctx context.Context, s subject.Subject, do func(*subject.Process) error) error {
+// with does something with a fresh process, under the conditions of a run, on the database as it is at first.
+func (b *bench) with(ctx context.Context, r report.Run, do func(*subject.Process) error) error {
 	if err := b.db.Reset(ctx); err != nil {
 		return err
 	}
-	p, err := s.Launch(ctx, b.db.URL())
+	p, err := b.launch(ctx, b.programs[r.Subject], r.Case)
 	if err != nil {
 		return err
 	}
@@ -99,20 +150,19 @@ func (b *bench) with(ctx context.Context, s subject.Subject, do func(*subject.Pr
 	return do(p)
 }
 
-// measure runs everything. Within a case the subjects follow one another, in each round beginning with another one, so that
-// what the machine does meanwhile meets them all.
+// measure runs everything.
 func (b *bench) measure(ctx context.Context) error {
-	plan := b.plan()
-	left := time.Duration(len(plan)) * (b.warmup + b.duration + overhead)
-	fmt.Fprintf(b.out, "%s\n%d runs, about %s\n", b.report.About, len(plan), left.Round(time.Second))
-	for i, r := range plan {
-		fmt.Fprintf(b.out, "%3d of %d  round %d  %-23s  %-18s  ", i+1, len(plan), r.Round, r.Case, r.Subject)
+	runs := plan(b.blocks, b.subjects, b.rounds)
+	left := time.Duration(len(runs)) * (b.warmup + b.duration + overhead)
+	fmt.Fprintf(b.out, "%s\n%d runs, about %s\n", b.report.About, len(runs), left.Round(time.Second))
+	for i, r := range runs {
+		fmt.Fprintf(b.out, "%3d/%d  %-39s  %-18s  ", i+1, len(runs), r.Case, r.Subject)
 		if err := b.run(ctx, &r); err != nil {
 			fmt.Fprintln(b.out)
-			return fmt.Errorf("measure %s: %w", r.Subject, err)
+			return fmt.Errorf("measure %s in %s: %w", r.Subject, r.Case, err)
 		}
 		b.report.Runs = append(b.report.Runs, r)
-		fmt.Fprintf(b.out, "%6.0f requests/s  p50 %s  p99 %s  %d errors", r.Rate, short(r.Latencies.P50), short(r.Latencies.P99), r.Failed())
+		fmt.Fprintf(b.out, "%6.0f/s  p50 %-8s p99 %-8s %d errors", r.Rate, short(r.Latencies.P50), short(r.Latencies.P99), r.Failed())
 		for what, count := range r.Errors {
 			fmt.Fprintf(b.out, "  %d × %s", count, what)
 		}
@@ -124,31 +174,19 @@ func (b *bench) measure(ctx context.Context) error {
 
 func short(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// plan lists the runs. The unbounded one, which no target is about, takes part only with the most connections.
-func (b *bench) plan() (plan []report.Run) {
-	most := slices.Max(b.connections)
-	for round := range b.rounds {
-		for _, scenario := range b.scenarios {
-			for _, connections := range b.connections {
-				for i := range b.subjects {
-					name := b.subjects[(i+round)%len(b.subjects)]
-					if name != subject.Unbounded || connections == most {
-						plan = append(plan, report.Run{Round: round + 1, Subject: name, Case: report.Case{Scenario: scenario, Connections: connections}})
-					}
-				}
-			}
-		}
-	}
-	return plan
-}
-
 // run measures one subject in one case.
 func (b *bench) run(ctx context.Context, r *report.Run) error {
-	return b.with(ctx, b.programs[r.Subject], func(p *subject.Process) (err error) {
+	return b.with(ctx, *r, func(p *subject.Process) (err error) {
 		var before, after time.Duration
 		var beforeErr, afterErr error
-		begin := func() { before, beforeErr = p.CPU() }
-		end := func() { after, afterErr = p.CPU() }
+		begin := func() {
+			before, beforeErr = p.CPU()
+			r.ProxyCPU = -load.CPU()
+		}
+		end := func() {
+			after, afterErr = p.CPU()
+			r.ProxyCPU += load.CPU()
+		}
 		if r.Measured, err = b.load(ctx, p, r.Case, begin, end); err != nil {
 			return err
 		}
@@ -180,8 +218,8 @@ func (b *bench) load(ctx context.Context, p *subject.Process, c report.Case, beg
 // launches measures how long the subjects take to start, in turn. None of them writes to the database.
 func (b *bench) launches(ctx context.Context) error {
 	for range b.starts {
-		for _, name := range b.subjects {
-			p, err := b.programs[name].Launch(ctx, b.db.URL())
+		for _, name := range b.measured() {
+			p, err := b.launch(ctx, b.programs[name], report.Case{})
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 
-	"example.com/todo/bench/database"
 	"example.com/todo/bench/load"
 	"example.com/todo/bench/report"
 )
@@ -57,13 +57,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return fmt.Errorf("make a folder for the programs: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	db, err := database.Start(ctx, out)
+	b, err := newBench(ctx, o, out)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-
-	b := &bench{options: o, out: out, db: db}
+	defer func() { err = errors.Join(err, b.close()) }()
 	if o.profile != "" {
 		return b.recordProfile(ctx, dir)
 	}
@@ -103,6 +101,11 @@ func (b *bench) conclude() error {
 			return err
 		}
 	}
+	if b.markdown != "" {
+		if err := writeMarkdown(b.markdown, b.report); err != nil {
+			return err
+		}
+	}
 	if b.gate && missed > 0 {
 		return fmt.Errorf("%d targets missed", missed)
 	}
@@ -116,4 +119,12 @@ func writeJSON(file string, r report.Report) error {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+func writeMarkdown(file string, r report.Report) error {
+	var text bytes.Buffer
+	if err := r.Markdown(&text); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return os.WriteFile(file, text.Bytes(), 0o644)
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,43 +18,45 @@ import (
 type options struct {
 	service          string // folder
 	rounds, starts   int
+	tasks            int
 	warmup, duration time.Duration
-	connections      []int
-	scenarios        []string
+	blocks           []block
 	subjects         []string
 	gate             bool
-	json             string // file, when not empty
+	json, markdown   string // files, when not empty
 	profile          string // file, when not empty
 }
 
-// The targets are about these numbers of connections.
-var allConnections = []int{1, 64, 500}
-
 func parseOptions(args []string, out io.Writer) (options, error) {
-	o := options{connections: allConnections, scenarios: load.Names(), subjects: subject.Names()}
+	o := options{blocks: standard, subjects: subject.Names()}
+	chosen := block{scenarios: load.Names(), connections: []int{1, 64, 500}, distances: allDistances, processors: all, subjects: subject.Names()}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&o.service, "service", "", "the `folder` of the service's source; the repository's own when empty")
 	flags.IntVar(&o.rounds, "rounds", 3, "how many `times` everything is run")
 	flags.IntVar(&o.starts, "starts", 21, "how many `times` each program is started to measure that")
-	flags.DurationVar(&o.warmup, "warmup", 2*time.Second, "how long a run takes before it counts")
-	flags.DurationVar(&o.duration, "duration", 8*time.Second, "how long a run counts")
-	flags.Var((*numbers)(&o.connections), "connections", "with how many connections")
-	flags.Var(&names{&o.scenarios, load.Names()}, "scenarios", "what is asked for")
+	flags.IntVar(&o.tasks, "tasks", 100_000, "how many `tasks` there are when a run begins")
+	flags.DurationVar(&o.warmup, "warmup", time.Second, "how long a run takes before it counts")
+	flags.DurationVar(&o.duration, "duration", 3*time.Second, "how long a run counts")
+	const combined = "; with any of -scenarios, -connections, -distances and -processors, all their combinations are run, instead of what has targets"
+	flags.Var(&names{&chosen.scenarios, load.Names()}, "scenarios", "what is asked for"+combined)
+	flags.Var((*numbers)(&chosen.connections), "connections", "with how many connections")
+	flags.Var((*milliseconds)(&chosen.distances), "distances", "with how many milliseconds of round trip added between the programs and the database")
+	flags.Var((*processors)(&chosen.processors), "processors", "on how many processors the programs run: numbers, or all")
 	flags.Var(&names{&o.subjects, subject.Names()}, "subjects", "which programs are measured")
-	quick := flags.Bool("quick", false, "a look rather than a measurement: one round of 2s at 500 connections, without -gate; what else is given still counts")
+	look := flags.Bool("quick", false, "a look of two minutes: few cases, short runs, without -gate; what else is given still counts")
 	flags.BoolVar(&o.gate, "gate", true, "fail when a target is missed")
 	flags.StringVar(&o.json, "json", "", "also write everything to this `file`")
+	flags.StringVar(&o.markdown, "markdown", "", "also write the medians and the targets as tables to this `file`")
 	flags.StringVar(&o.profile, "profile", "", "measure nothing, but write a CPU profile of the service under this load to this `file`")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
-	if *quick {
-		given := map[string]bool{}
-		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-		for name, value := range map[string]string{
-			"rounds": "1", "starts": "5", "warmup": "1s", "duration": "2s", "connections": "500", "gate": "false",
-		} {
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if *look {
+		o.blocks = quick
+		for name, value := range map[string]string{"starts": "5", "warmup": "500ms", "duration": "2s", "gate": "false"} {
 			if !given[name] {
 				if err := flags.Set(name, value); err != nil {
 					return options{}, err
@@ -61,11 +64,19 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 			}
 		}
 	}
+	if given["scenarios"] || given["connections"] || given["distances"] || given["processors"] {
+		if !given["subjects"] {
+			chosen.subjects = compared
+		}
+		o.blocks = []block{chosen}
+	}
 	switch {
 	case flags.NArg() > 0:
 		return options{}, fmt.Errorf("unknown argument %q", flags.Arg(0))
-	case o.rounds < 1 || o.starts < 1 || o.warmup < 0 || o.duration <= 0:
-		return options{}, errors.New("-rounds, -starts and -duration must be positive, and -warmup must not be negative")
+	case o.rounds < 1 || o.starts < 1 || o.tasks < 1 || o.warmup < 0 || o.duration <= 0:
+		return options{}, errors.New("-rounds, -starts, -tasks and -duration must be positive, and -warmup must not be negative")
+	case len(plan(o.blocks, o.subjects, 1)) == 0:
+		return options{}, fmt.Errorf("nothing is planned for %s: choose cases too, by -scenarios, for example", strings.Join(o.subjects, ","))
 	}
 	return o, nil
 }
@@ -83,6 +94,53 @@ func (n *numbers) Set(s string) error {
 			return errors.New("must be comma-separated numbers of at least 1")
 		}
 		*n = append(*n, one)
+	}
+	return nil
+}
+
+// milliseconds is a flag of comma-separated whole milliseconds.
+type milliseconds []time.Duration
+
+func (m *milliseconds) String() string {
+	var all []string
+	for _, d := range *m {
+		all = append(all, fmt.Sprint(d.Milliseconds()))
+	}
+	return strings.Join(all, " ")
+}
+
+func (m *milliseconds) Set(s string) error {
+	*m = nil
+	for field := range strings.SplitSeq(s, ",") {
+		one, err := strconv.Atoi(field)
+		if err != nil || one < 0 || one > 1000 {
+			return errors.New("must be comma-separated numbers from 0 to 1000")
+		}
+		*m = append(*m, time.Duration(one)*ms)
+	}
+	return nil
+}
+
+// processors is a flag of comma-separated numbers, or "all".
+type processors []int
+
+func (p *processors) String() string {
+	return strings.ReplaceAll((*numbers)(p).String(), strconv.Itoa(subject.AllProcessors), everyProcessor)
+}
+
+const everyProcessor = "all"
+
+func (p *processors) Set(s string) error {
+	*p = nil
+	for field := range strings.SplitSeq(s, ",") {
+		one, err := strconv.Atoi(field)
+		switch {
+		case field == everyProcessor:
+			one = subject.AllProcessors
+		case err != nil || one < 1 || one > runtime.NumCPU():
+			return fmt.Errorf("must be comma-separated numbers from 1 to %d, or %s", runtime.NumCPU(), everyProcessor)
+		}
+		*p = append(*p, one)
 	}
 	return nil
 }

@@ -16,28 +16,36 @@ import (
 // profileTimeout bounds the wait for a profile to be written.
 const profileTimeout = 30 * time.Second
 
-// recordProfile puts a profile of the service under every case, each for the same time, into the file.
+// recordProfile writes a profile of the service to the file. It is under each case for the same time, with the database at
+// no distance and on all processors.
 func (b *bench) recordProfile(ctx context.Context, dir string) error {
+	var cases []report.Case
+	for _, r := range plan(b.blocks, []string{subject.Service}, 1) {
+		if r.Distance == 0 && r.Processors == subject.AllProcessors {
+			cases = append(cases, r.Case)
+		}
+	}
+	if len(cases) == 0 {
+		return errors.New("record a profile: no case is chosen at 0 ms and on all processors")
+	}
 	made := filepath.Join(dir, "cpu.pprof")
 	service, err := subject.BuildProfiled(ctx, b.service, dir, made)
 	if err != nil {
 		return err
 	}
+	b.programs = map[string]subject.Subject{subject.Service: service}
 	if err := b.fill(ctx, service); err != nil {
 		return err
 	}
-	return b.with(ctx, service, func(p *subject.Process) error {
-		for _, scenario := range b.scenarios {
-			for _, connections := range b.connections {
-				c := report.Case{Scenario: scenario, Connections: connections}
-				fmt.Fprintf(b.out, "profile of %s, %s\n", c, b.duration)
-				seen, err := b.load(ctx, p, c, func() {}, func() {})
-				if err != nil {
-					return err
-				}
-				if seen.Failed() > 0 {
-					return fmt.Errorf("the service under profile: %v", seen.Errors)
-				}
+	return b.with(ctx, report.Run{Subject: subject.Service}, func(p *subject.Process) error {
+		for _, c := range cases {
+			fmt.Fprintf(b.out, "profile of %s, %s\n", c, b.duration)
+			seen, err := b.load(ctx, p, c, func() {}, func() {})
+			if err != nil {
+				return err
+			}
+			if seen.Failed() > 0 {
+				return fmt.Errorf("the service under profile: %v", seen.Errors)
 			}
 		}
 		if err := p.EndProfile(); err != nil {

@@ -1,5 +1,5 @@
-// Package database gives every run of the benchmark the same PostgreSQL: a durable server of its own, whose one database
-// is put back before each run, so that all begin with the same rows, pages and statistics.
+// Package database runs the benchmark's PostgreSQL: a durable server of its own, whose database is made anew before each
+// run, so that all runs begin with the same rows, pages and statistics.
 package database
 
 import (
@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"slices"
 	"time"
 
 	"example.com/todo/service/postgres/postgrestest"
@@ -14,10 +16,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Tasks is how many tasks a run begins with.
-const Tasks = 1000
+const (
+	name     = "todo"
+	template = "aside" // the database that each run gets a copy of
+	admin    = "postgres"
+)
 
-const name = "todo"
+// roundTrips is how often the server is asked to measure one distance.
+const roundTrips = 201
 
 // settings are those of a production server of this size, so that a commit costs what it costs. What works in the
 // background is kept from meeting one run and sparing the next: each lasts seconds and begins after a checkpoint.
@@ -42,20 +48,31 @@ func Start(ctx context.Context, log io.Writer) (*Server, error) {
 // Close ends the server and removes everything it wrote.
 func (s *Server) Close() error { return s.server.Close() }
 
-// URL is that of the database.
-func (s *Server) URL() string { return s.server.DSN(name) }
+// Addr is the server's host:port.
+func (s *Server) Addr() string { return s.server.Addr }
 
-// Version is what the server says it is, such as 17.2.
+// URL is that of the database, by way of addr: the server's own or that of a proxy.
+func (s *Server) URL(addr string) (string, error) {
+	u, err := url.Parse(s.server.DSN(name))
+	if err != nil {
+		return "", fmt.Errorf("address the database by %s: %w", addr, err)
+	}
+	u.Host = addr
+	return u.String(), nil
+}
+
+// Version is the server's, such as 17.2.
 func (s *Server) Version(ctx context.Context) (version string, err error) {
-	err = s.with(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, "SHOW server_version").Scan(&version) })
+	err = with(ctx, s.server.DSN(admin), func(conn *pgx.Conn) error { return conn.QueryRow(ctx, "SHOW server_version").Scan(&version) })
 	return version, err
 }
 
-// Fill keeps the tasks that runs begin with aside, and gives their ids. The schema must be there.
-func (s *Server) Fill(ctx context.Context) (ids []string, err error) {
+// Fill puts tasks into the database and keeps it aside for Reset. It returns their ids, the oldest first. The schema must
+// be there, and nobody connected.
+func (s *Server) Fill(ctx context.Context, tasks int) (ids []string, err error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	var rows [][]any
-	for i := range Tasks {
+	for i := range tasks {
 		id, err := uuid.NewV7()
 		if err != nil {
 			return nil, fmt.Errorf("make an id: %w", err)
@@ -64,28 +81,31 @@ func (s *Server) Fill(ctx context.Context) (ids []string, err error) {
 		ids = append(ids, id.String())
 		rows = append(rows, []any{id.String(), fmt.Sprintf("call the plumber about sink number %d", i), i%3 == 0, at, at})
 	}
-	err = s.with(ctx, func(conn *pgx.Conn) error {
-		if err := execute(ctx, conn, "CREATE SCHEMA aside", "CREATE TABLE aside.tasks (LIKE tasks)"); err != nil {
+	err = with(ctx, s.server.DSN(name), func(conn *pgx.Conn) error {
+		columns := []string{"id", "title", "completed", "created_at", "updated_at"}
+		if _, err := conn.CopyFrom(ctx, pgx.Identifier{"tasks"}, columns, pgx.CopyFromRows(rows)); err != nil {
 			return err
 		}
-		columns := []string{"id", "title", "completed", "created_at", "updated_at"}
-		_, err := conn.CopyFrom(ctx, pgx.Identifier{"aside", "tasks"}, columns, pgx.CopyFromRows(rows))
-		return err
+		return execute(ctx, conn, "VACUUM (FREEZE, ANALYZE)")
 	})
+	if err == nil {
+		err = with(ctx, s.server.DSN(admin), func(conn *pgx.Conn) error {
+			return execute(ctx, conn, "ALTER DATABASE "+name+" RENAME TO "+template)
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("fill the database: %w", err)
 	}
 	return ids, nil
 }
 
-// Reset ends what is left of the last run, and puts the tasks back, into files as new as those of the first.
+// Reset ends the connections that are left of the last run, and replaces the database by a copy of what Fill kept aside:
+// whatever tables the service has, they are as they were.
 func (s *Server) Reset(ctx context.Context) error {
-	err := s.with(ctx, func(conn *pgx.Conn) error {
+	err := with(ctx, s.server.DSN(admin), func(conn *pgx.Conn) error {
 		return execute(ctx, conn,
-			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-			"TRUNCATE tasks",
-			"INSERT INTO tasks SELECT * FROM aside.tasks ORDER BY id",
-			"VACUUM (FREEZE, ANALYZE) tasks",
+			"DROP DATABASE IF EXISTS "+name+" WITH (FORCE)",
+			"CREATE DATABASE "+name+" TEMPLATE "+template,
 			"CHECKPOINT")
 	})
 	if err != nil {
@@ -94,9 +114,9 @@ func (s *Server) Reset(ctx context.Context) error {
 	return nil
 }
 
-// Titles counts the tasks whose title begins so.
+// Titles counts the tasks whose title begins with the prefix.
 func (s *Server) Titles(ctx context.Context, prefix string) (n int, err error) {
-	err = s.with(ctx, func(conn *pgx.Conn) error {
+	err = with(ctx, s.server.DSN(name), func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, "SELECT count(*) FROM tasks WHERE starts_with(title, $1)", prefix).Scan(&n)
 	})
 	if err != nil {
@@ -105,8 +125,32 @@ func (s *Server) Titles(ctx context.Context, prefix string) (n int, err error) {
 	return n, nil
 }
 
-func (s *Server) with(ctx context.Context, do func(*pgx.Conn) error) error {
-	conn, err := pgx.Connect(ctx, s.URL())
+// RoundTrip is the median time of a SELECT 1 on one connection by way of addr.
+func (s *Server) RoundTrip(ctx context.Context, addr string) (time.Duration, error) {
+	dsn, err := s.URL(addr)
+	if err != nil {
+		return 0, err
+	}
+	times := make([]time.Duration, roundTrips)
+	err = with(ctx, dsn, func(conn *pgx.Conn) error {
+		for i := range times {
+			begun := time.Now()
+			if err := execute(ctx, conn, "SELECT 1"); err != nil {
+				return err
+			}
+			times[i] = time.Since(begun)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("measure the round trip to the database by %s: %w", addr, err)
+	}
+	slices.Sort(times)
+	return times[roundTrips/2], nil
+}
+
+func with(ctx context.Context, dsn string, do func(*pgx.Conn) error) error {
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ const (
 
 	columns   = "id, title, completed, created_at, updated_at"
 	listSQL   = "SELECT " + columns + " FROM tasks ORDER BY id DESC LIMIT $1"
+	pageSQL   = "SELECT " + columns + " FROM tasks WHERE id < $2 ORDER BY id DESC LIMIT $1"
 	getSQL    = "SELECT " + columns + " FROM tasks WHERE id = $1"
 	createSQL = "INSERT INTO tasks (" + columns + ") VALUES ($1, $2, $3, $4, $4)"
 	updateSQL = "UPDATE tasks SET title = $2, completed = $3, updated_at = $4 WHERE id = $1 RETURNING " + columns
@@ -90,7 +92,15 @@ func (a api) list(c *fasthttp.RequestCtx) {
 			return
 		}
 	}
-	rows, err := a.pool.Query(context.Background(), listSQL, limit)
+	sql, args := listSQL, []any{limit}
+	if cursor := c.QueryArgs().Peek("after"); cursor != nil {
+		id, ok := checkedCursor(c, cursor)
+		if !ok {
+			return
+		}
+		sql, args = pageSQL, append(args, id)
+	}
+	rows, err := a.pool.Query(context.Background(), sql, args...)
 	if err != nil {
 		fail(c, err)
 		return
@@ -257,6 +267,19 @@ func checkedID(c *fasthttp.RequestCtx, given string) (id pgtype.UUID, ok bool) {
 		refuse(c, fasthttp.StatusBadRequest, "id must be a UUID")
 	}
 	return pgtype.UUID{Bytes: parsed, Valid: true}, err == nil
+}
+
+// checkedCursor is the task that a cursor names, as the service writes cursors: a version and the id.
+func checkedCursor(c *fasthttp.RequestCtx, given []byte) (id pgtype.UUID, ok bool) {
+	var raw [17]byte
+	if len(given) == base64.RawURLEncoding.EncodedLen(len(raw)) {
+		_, err := base64.RawURLEncoding.Decode(raw[:], given)
+		ok = err == nil && raw[0] == 1
+	}
+	if !ok {
+		refuse(c, fasthttp.StatusBadRequest, "after must be a cursor")
+	}
+	return pgtype.UUID{Bytes: [16]byte(raw[1:]), Valid: true}, ok
 }
 
 func checkedTitle(c *fasthttp.RequestCtx, given string) (title string, ok bool) {

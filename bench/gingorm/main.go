@@ -7,6 +7,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
 	"log"
 	"net"
@@ -50,7 +51,8 @@ type allTask struct {
 }
 
 type listQuery struct {
-	Limit int `form:"limit,default=100" binding:"min=1,max=500"`
+	Limit int    `form:"limit,default=100" binding:"min=1,max=500"`
+	After string `form:"after"`
 }
 
 func main() {
@@ -97,8 +99,17 @@ func routes(db *gorm.DB) *gin.Engine {
 			refuse(c, http.StatusBadRequest, err.Error())
 			return
 		}
+		page := db.WithContext(c).Order("id DESC").Limit(query.Limit)
+		if query.After != "" {
+			id, err := idOf(query.After)
+			if err != nil {
+				refuse(c, http.StatusBadRequest, err.Error())
+				return
+			}
+			page = page.Where("id < ?", id)
+		}
 		found := []Task{}
-		if err := db.WithContext(c).Order("id DESC").Limit(query.Limit).Find(&found).Error; err != nil {
+		if err := page.Find(&found).Error; err != nil {
 			fail(c, err)
 			return
 		}
@@ -151,6 +162,15 @@ func routes(db *gorm.DB) *gin.Engine {
 		c.JSON(http.StatusOK, task)
 	})
 	return r
+}
+
+// idOf is the task that a cursor names, as the service writes cursors: a version and the id.
+func idOf(cursor string) (uuid.UUID, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(raw) != 17 || raw[0] != 1 {
+		return uuid.UUID{}, errors.New("after must be a cursor")
+	}
+	return uuid.UUID(raw[1:]), nil
 }
 
 // find gives the task that the path names, or answers.

@@ -6,6 +6,7 @@
 package load
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,10 +15,13 @@ import (
 
 // Scenarios.
 const (
-	List   = "list"   // the newest Limit tasks
-	Create = "create" // one task
-	Update = "update" // a random one of the tasks that are there, wholly
-	Read   = "read"   // a random one of the tasks that are there
+	List       = "list"       // the newest Limit tasks
+	Pages      = "pages"      // Limit tasks after a random cursor, which no other client uses
+	Create     = "create"     // one task
+	Idempotent = "idempotent" // one task, with an Idempotency-Key of its own
+	Update     = "update"     // a random one of the tasks that are there, wholly
+	Read       = "read"       // a random one of the tasks that are there
+	Mix        = "mix"        // at random a fifth Create, two fifths Read, a fifth Pages, a fifth Update
 )
 
 // Limit is how many tasks a list has.
@@ -36,7 +40,7 @@ type Config struct {
 	Connections int
 	Warmup      time.Duration // sent first and not measured, though its errors count
 	Duration    time.Duration
-	IDs         []string // of tasks that are there; for a list at least Limit
+	IDs         []string // of tasks that are there, the oldest first; at least Limit, for pages and the mix Limit + Connections
 }
 
 // Result is what was seen.
@@ -71,9 +75,13 @@ func (r Result) Failed() int {
 // Run connects, warms up, and measures. It calls begin and end when the measured time begins and ends. Its error is
 // about the configuration or a server that cannot be connected to; what goes wrong later is in the result.
 func Run(cfg Config, begin, end func()) (Result, error) {
+	if paged := cfg.Scenario == Pages || cfg.Scenario == Mix; paged && len(cfg.IDs) < Limit+cfg.Connections {
+		return Result{}, fmt.Errorf("%d connections need at least %d tasks to ask for different pages, not %d", cfg.Connections, Limit+cfg.Connections, len(cfg.IDs))
+	}
 	workers := make([]*worker, cfg.Connections)
+	run := rand.Text()
 	for i := range workers {
-		w, err := newWorker(cfg, i)
+		w, err := newWorker(cfg, i, run)
 		if err != nil {
 			return Result{}, err
 		}

@@ -1,6 +1,8 @@
 package load_test
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,12 +12,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"example.com/todo/bench/load"
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 )
 
@@ -44,7 +48,10 @@ type service struct {
 	asked   int
 	wrong   map[string]int // how often, by the error that the client must see
 	right   int
-	written map[string]bool // paths of updated, titles of created
+	written map[string]bool            // paths of updated, titles of created
+	kinds   map[string]int             // how often each kind was asked for
+	keys    map[string]int             // how often each idempotency key was sent
+	cursors map[string]map[string]bool // by cursor, the connections that asked for it
 }
 
 // way answers one request wrongly.
@@ -59,6 +66,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
+	s.note(r)
 	if len(s.ways) > 0 && s.asked%s.every == 0 {
 		wrong := s.ways[s.asked/s.every%len(s.ways)]
 		s.wrong[wrong.seen]++
@@ -77,8 +85,61 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, body) // a client that is gone has ended the test
 }
 
+// note counts what a request is.
+func (s *service) note(r *http.Request) {
+	cursor := r.URL.Query().Get("after")
+	_, _, one := strings.Cut(r.URL.Path, "/tasks/")
+	switch {
+	case cursor != "":
+		s.kinds[load.Pages]++
+		if s.cursors[cursor] == nil {
+			s.cursors[cursor] = map[string]bool{}
+		}
+		s.cursors[cursor][r.RemoteAddr] = true
+	case r.Method == http.MethodPost:
+		s.kinds[load.Create]++
+	case r.Method == http.MethodPut:
+		s.kinds[load.Update]++
+	case one:
+		s.kinds[load.Read]++
+	default:
+		s.kinds[load.List]++
+	}
+	if key := r.Header.Get("Idempotency-Key"); key != "" {
+		s.keys[key]++
+	}
+}
+
+// connections of a test, and ids of as many tasks as they need.
+const (
+	connections = 4
+	tasks       = load.Limit + 2*connections
+)
+
+func id(n int) string { return fmt.Sprintf("01890a5d-ac96-774b-bcce-%012d", n) }
+
+// page is the list of what is older than the cursor's task.
+func page(cursor string, task func(id, title string) string) string {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(raw) != 17 || raw[0] != 1 {
+		return fmt.Sprintf("%q is no cursor: %v", cursor, err)
+	}
+	after, err := strconv.Atoi(hex.EncodeToString(raw[11:]))
+	if err != nil || id(after) != uuid.UUID(raw[1:]).String() || after < load.Limit || after >= tasks {
+		return fmt.Sprintf("no page after %x: %v", raw, err)
+	}
+	var all []string
+	for i := range load.Limit {
+		all = append(all, task(id(after-1-i), "call the plumber"))
+	}
+	return "[" + strings.Join(all, ",") + "]"
+}
+
 func answer(r *http.Request, sent []byte) string {
 	task := func(id, title string) string { return fmt.Sprintf(`{"id":%q,"title":%q,"completed":true}`, id, title) }
+	if cursor := r.URL.Query().Get("after"); cursor != "" {
+		return page(cursor, task)
+	}
 	_, id, one := strings.Cut(r.URL.Path, "/tasks/")
 	switch {
 	case len(sent) > 0:
@@ -96,11 +157,17 @@ func answer(r *http.Request, sent []byte) string {
 
 func serve(t *testing.T, every int, ways ...way) (*service, load.Config) {
 	t.Helper()
-	s := &service{every: every, ways: ways, wrong: map[string]int{}, written: map[string]bool{}}
+	s := &service{
+		every: every, ways: ways, wrong: map[string]int{}, written: map[string]bool{},
+		kinds: map[string]int{}, keys: map[string]int{}, cursors: map[string]map[string]bool{},
+	}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	ids := []string{"01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058", "01890a5d-ac96-774b-bcce-b302099a8059"}
-	return s, load.Config{Addr: server.Listener.Addr().String(), Connections: 4, Duration: brief, IDs: ids}
+	var ids []string
+	for n := range tasks {
+		ids = append(ids, id(n))
+	}
+	return s, load.Config{Addr: server.Listener.Addr().String(), Connections: connections, Duration: brief, IDs: ids}
 }
 
 // tally is what it has seen so far.
@@ -139,6 +206,56 @@ func TestRightAnswers(t *testing.T) {
 	}
 }
 
+// A page is asked for by one client only, and each asks for all of its own.
+func TestPagesDiffer(t *testing.T) {
+	s, cfg := serve(t, 0)
+	cfg.Scenario = load.Pages
+	run(t, cfg)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.cursors) != tasks-load.Limit {
+		t.Errorf("%d pages were asked for, not %d", len(s.cursors), tasks-load.Limit)
+	}
+	for cursor, by := range s.cursors {
+		if len(by) != 1 {
+			t.Errorf("%d clients asked for the page after %s", len(by), cursor)
+		}
+	}
+	cfg.IDs = cfg.IDs[:load.Limit+connections-1]
+	for _, cfg.Scenario = range []string{load.Pages, load.Mix} {
+		if r, err := load.Run(cfg, func() {}, func() {}); err == nil {
+			t.Errorf("with too few tasks %s got %+v", cfg.Scenario, r)
+		}
+	}
+}
+
+// An idempotency key is never sent twice, not even by another run against the same server.
+func TestKeysDiffer(t *testing.T) {
+	s, cfg := serve(t, 0)
+	cfg.Scenario = load.Idempotent
+	for range 2 {
+		run(t, cfg)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.keys) != s.kinds[load.Create] || len(s.keys) == 0 {
+		t.Errorf("%d keys of %d requests", len(s.keys), s.kinds[load.Create])
+	}
+}
+
+func TestMix(t *testing.T) {
+	s, cfg := serve(t, 0)
+	cfg.Scenario = load.Mix
+	run(t, cfg)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for kind, fifths := range map[string]float64{load.Create: 1, load.Read: 2, load.Pages: 1, load.Update: 1, load.List: 0} {
+		if share := float64(s.kinds[kind]) / float64(s.asked) * 5; share < fifths*0.6 || share > fifths*1.4 {
+			t.Errorf("%.2f fifths of %d requests are %s, not %g", share, s.asked, kind, fifths)
+		}
+	}
+}
+
 // Every wrong answer is counted, once and as what it is, and none counts as an answer.
 func TestWrongAnswers(t *testing.T) {
 	status := func(code int) way {
@@ -156,12 +273,16 @@ func TestWrongAnswers(t *testing.T) {
 		}}
 	}
 	otherID := says("not the task that was asked for", "01890a5d", "01890a5e")
+	otherPage := says("not the page after the cursor", "01890a5d", "01890a5e")
 	otherTitle := says("not the title that was sent", load.TitlePrefix, "water")
 	for scenario, ways := range map[string][]way{
-		load.List:   {status(503), status(404), cut, short, empty, says("not a list of 50 tasks", `{"id"`, `"id"`), says("not a list of 50 tasks", "[", "")},
-		load.Create: {status(500), status(200), cut, short},
-		load.Update: {status(500), status(201), cut, short, empty, otherID, otherTitle},
-		load.Read:   {status(500), status(404), cut, short, empty, otherID},
+		load.List:       {status(503), status(404), cut, short, empty, says("not a list of 50 tasks", `{"id"`, `"id"`), says("not a list of 50 tasks", "[", "")},
+		load.Pages:      {status(503), status(400), cut, short, empty, says("not a list of 50 tasks", `{"id"`, `"id"`), otherPage},
+		load.Create:     {status(500), status(200), cut, short},
+		load.Idempotent: {status(409), status(200), cut, short},
+		load.Mix:        {status(500), status(206), cut, short},
+		load.Update:     {status(500), status(201), cut, short, empty, otherID, otherTitle},
+		load.Read:       {status(500), status(404), cut, short, empty, otherID},
 	} {
 		t.Run(scenario, func(t *testing.T) {
 			s, cfg := serve(t, 5, ways...)

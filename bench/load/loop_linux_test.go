@@ -80,7 +80,7 @@ func connectTo(t *testing.T, listener net.Listener, connections int, s scenario)
 	t.Helper()
 	workers := make([]*worker, connections)
 	for i := range workers {
-		w, err := newWorker(Config{Addr: listener.Addr().String(), Scenario: List}, i)
+		w, err := newWorker(Config{Addr: listener.Addr().String(), Scenario: List}, i, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,11 +84,11 @@ func Serve(in io.Reader, out io.Writer) error {
 	var m Measured
 	begin := func() {
 		fmt.Fprintln(out, saidBegin)
-		m.CPU = -used()
+		m.CPU = -CPU()
 	}
 	end := func() {
 		fmt.Fprintln(out, saidEnd)
-		m.CPU += used()
+		m.CPU += CPU()
 	}
 	var err error
 	if m.Result, err = Run(cfg, begin, end); err != nil {
@@ -97,8 +97,8 @@ func Serve(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(m)
 }
 
-// used is the CPU time of this process so far.
-func used() time.Duration {
+// CPU is the CPU time of this process so far.
+func CPU() time.Duration {
 	var usage syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage) // cannot fail (getrusage(2))
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())

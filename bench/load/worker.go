@@ -24,7 +24,8 @@ type worker struct {
 	errors    map[string]int
 }
 
-func newWorker(cfg Config, number int) (*worker, error) {
+// newWorker returns the client of that number, from 0, without a connection. The text differs between runs.
+func newWorker(cfg Config, number int, run string) (*worker, error) {
 	s, ok := scenarios[cfg.Scenario]
 	if !ok {
 		return nil, fmt.Errorf("unknown scenario %q", cfg.Scenario)
@@ -32,7 +33,7 @@ func newWorker(cfg Config, number int) (*worker, error) {
 	return &worker{
 		scenario: s, connection: -1, errors: map[string]int{},
 		client: client{
-			host: cfg.Addr, number: number, ids: cfg.IDs, updated: map[string]bool{},
+			host: cfg.Addr, number: number, clients: cfg.Connections, run: run, ids: cfg.IDs, updated: map[string]bool{},
 			random: rand.New(rand.NewPCG(uint64(number), 0)), // everybody meets the same clients
 		},
 		reader: answerReader{buffer: make([]byte, 16<<10)},

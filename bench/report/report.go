@@ -8,19 +8,39 @@ import (
 	"time"
 
 	"example.com/todo/bench/load"
+	"example.com/todo/bench/subject"
 )
 
-// Case is what a subject is asked for.
+// Case is what a subject is asked for, and under which conditions.
 type Case struct {
-	Scenario    string `json:"scenario"`
-	Connections int    `json:"connections"`
+	Scenario    string        `json:"scenario"`
+	Connections int           `json:"connections"`
+	Distance    time.Duration `json:"round_trip_ns"` // added to every exchange with the database
+	Processors  int           `json:"processors"`    // of the subject; subject.AllProcessors or a number
 }
 
 func (c Case) String() string {
-	if c.Connections == 1 {
-		return c.Scenario + ", 1 connection"
+	s := fmt.Sprintf("%s, %s, %s", c.Scenario, count(c.Connections, "connection"), distance(c.Distance))
+	if c.Processors != subject.AllProcessors {
+		s += ", " + count(c.Processors, "processor")
 	}
-	return fmt.Sprintf("%s, %d connections", c.Scenario, c.Connections)
+	return s
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// distance is a round trip in whole milliseconds.
+func distance(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+
+// Distance is one distance to the database with the round trip that was really measured.
+type Distance struct {
+	Added    time.Duration `json:"added_ns"`
+	Measured time.Duration `json:"measured_ns"` // median of a SELECT 1 on one connection
 }
 
 // Run is one run of one subject.
@@ -30,8 +50,9 @@ type Run struct {
 	Case
 	load.Measured
 	Rate       float64       `json:"requests_per_second"`
-	SubjectCPU time.Duration `json:"cpu_ns"`     // within the measured time
-	PeakMemory int64         `json:"peak_bytes"` // resident, in bytes, since the program started
+	SubjectCPU time.Duration `json:"cpu_ns"`       // within the measured time
+	ProxyCPU   time.Duration `json:"proxy_cpu_ns"` // of the process that has the proxy, within the measured time
+	PeakMemory int64         `json:"peak_bytes"`   // resident, in bytes, since the program started
 }
 
 // Launch is one measured start of one subject.
@@ -62,6 +83,7 @@ type About struct {
 	Duration    time.Duration `json:"duration_ns"`
 	Tasks       int           `json:"tasks"`
 	Connections int           `json:"database_connections"`
+	Distances   []Distance    `json:"distances"`
 }
 
 // Report is everything that was measured.
@@ -76,7 +98,8 @@ type Report struct {
 // summary has the medians of all rounds of a subject in a case; its errors are all of them.
 type summary struct {
 	rate, slowest, fastest float64
-	p50, p99, cpu, loadCPU time.Duration
+	p50, p99               time.Duration
+	cpu, loadCPU, proxyCPU time.Duration
 	peak                   int64
 	errors                 int
 }
@@ -101,6 +124,7 @@ func (r Report) summary(subject string, c Case) (s summary, ok bool) {
 	s.p99 = median(runs, func(r Run) time.Duration { return r.Latencies.P99 })
 	s.cpu = median(runs, func(r Run) time.Duration { return r.SubjectCPU })
 	s.loadCPU = median(runs, func(r Run) time.Duration { return r.CPU })
+	s.proxyCPU = median(runs, func(r Run) time.Duration { return r.ProxyCPU })
 	s.peak = median(runs, func(r Run) int64 { return r.PeakMemory })
 	return s, true
 }

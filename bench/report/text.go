@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"example.com/todo/bench/subject"
 )
 
-// Print writes the medians as text.
+// Print writes the medians as text, at most 120 columns wide.
 func (r Report) Print(out io.Writer) error {
+	fmt.Fprintf(out, "\nmedians; a ratio is that of requests/s to %s in the same case\n", subject.FastHTTP)
 	for _, c := range r.cases() {
 		fmt.Fprintf(out, "\n%s\n", c)
 		w := columns(out)
-		fmt.Fprintln(w, "\trequests/s\tslowest\tfastest\tp50 ms\tp99 ms\terrors\tCPU s\tload's\tpeak MiB\tof "+subject.FastHTTP+"\t")
+		fmt.Fprintln(w, "\trequests/s\tslowest\tfastest\tp50 ms\tp99 ms\terrors\tCPU s\tload's\tproxy's\tpeak MiB\tratio\t")
 		base, compared := r.summary(subject.FastHTTP, c)
 		for _, name := range subject.Names() {
 			s, ok := r.summary(name, c)
@@ -26,8 +28,9 @@ func (r Report) Print(out io.Writer) error {
 			if compared {
 				relative = fmt.Sprintf("%.2f", s.rate/base.rate)
 			}
-			fmt.Fprintf(w, "  %s\t%.0f\t%.0f\t%.0f\t%s\t%s\t%d\t%.2f\t%.2f\t%.1f\t%s\t\n", name, s.rate, s.slowest, s.fastest,
-				millis(s.p50), millis(s.p99), s.errors, s.cpu.Seconds(), s.loadCPU.Seconds(), float64(s.peak)/(1<<20), relative)
+			fmt.Fprintf(w, "  %s\t%.0f\t%.0f\t%.0f\t%s\t%s\t%d\t%.2f\t%.2f\t%.2f\t%.1f\t%s\t\n", name, s.rate, s.slowest, s.fastest,
+				millis(s.p50), millis(s.p99), s.errors, s.cpu.Seconds(), s.loadCPU.Seconds(), s.proxyCPU.Seconds(),
+				float64(s.peak)/(1<<20), relative)
 		}
 		if err := w.Flush(); err != nil {
 			return err
@@ -48,7 +51,7 @@ func (r Report) printPrograms(out io.Writer) error {
 }
 
 func columns(out io.Writer) *tabwriter.Writer {
-	return tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
+	return tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 }
 
 // cases gives what was run, in that order.
@@ -70,7 +73,17 @@ func megabytes(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }
 func (a About) String() string {
 	return fmt.Sprintf(`service %s, %s, PostgreSQL %s with fsync, all on %d × %s, load average %s
 %s
-%d tasks, %d connections to the database; medians of %d rounds, runs of %s after %s`,
+%d tasks, %d connections to the database; medians of %d rounds, runs of %s after %s
+%s`,
 		a.Service, a.Go, a.PostgreSQL, a.CPUs, a.Processor, a.Load, a.System,
-		a.Tasks, a.Connections, a.Rounds, a.Duration, a.Warmup)
+		a.Tasks, a.Connections, a.Rounds, a.Duration, a.Warmup, a.distances())
+}
+
+// distances is a line about how far the database is.
+func (a About) distances() string {
+	var all []string
+	for _, d := range a.Distances {
+		all = append(all, fmt.Sprintf("%s ms with %s added", millis(d.Measured), distance(d.Added)))
+	}
+	return "median round trip of a SELECT 1: " + strings.Join(all, ", ")
 }

@@ -2,6 +2,7 @@ package subject
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 const tasksPath = "/api/v1/tasks"
@@ -67,11 +70,22 @@ func (c *conformance) tasks() {
 	if !reflect.DeepEqual(list[0], changed) {
 		c.report("the first of the list is %v, not the newest", list[0])
 	}
+	_, body = c.ask("GET", tasksPath+"?limit=2&after="+cursorAfter(id), "", http.StatusOK)
+	var page []object
+	if err := json.Unmarshal(body, &page); err != nil || !reflect.DeepEqual(page, list[1:]) {
+		c.report("the page after %s is %s, not %v", id, body, list[1:])
+	}
 	for i := range list[1:] {
 		if fmt.Sprint(list[i]["id"]) <= fmt.Sprint(list[i+1]["id"]) {
 			c.report("a list out of order: %s", body)
 		}
 	}
+}
+
+// cursorAfter is the text of the cursor that names the page of what is older than a task.
+func cursorAfter(id string) string {
+	parsed, _ := uuid.Parse(id) // what is none has been reported
+	return base64.RawURLEncoding.EncodeToString(append([]byte{1}, parsed[:]...))
 }
 
 func (c *conformance) refusals() {
@@ -94,6 +108,8 @@ func (c *conformance) refusals() {
 	c.ask("PUT", tasksPath+"/1", title(1), http.StatusBadRequest)
 	c.ask("GET", tasksPath+"?limit=0", "", http.StatusBadRequest)
 	c.ask("GET", tasksPath+"?limit=501", "", http.StatusBadRequest)
+	c.ask("GET", tasksPath+"?limit=1&after=1", "", http.StatusBadRequest)
+	c.ask("GET", tasksPath+"?limit=1&after="+strings.Repeat("A", 23), "", http.StatusBadRequest)
 }
 
 func (c *conformance) report(format string, args ...any) {

@@ -36,9 +36,14 @@ type Process struct {
 	exited chan struct{}
 }
 
-// Launch runs the subject on a database. What it prints is formatted and thrown away by the system, as that of all is;
-// what it complains of is in the error when it does not start.
-func (s Subject) Launch(ctx context.Context, database string) (*Process, error) {
+// AllProcessors is as many as the machine has.
+const AllProcessors = 0
+
+// Launch runs the subject on a database and a number of processors. With fewer than all it is confined to them by
+// sched_setaffinity(2), by which Go sets GOMAXPROCS as well: it has the whole of each, but the load and the database may use
+// them too. Its standard output is formatted and discarded by the system, as that of every subject is; its standard error is
+// in the error when it does not start.
+func (s Subject) Launch(ctx context.Context, database string, processors int) (*Process, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -52,7 +57,7 @@ func (s Subject) Launch(ctx context.Context, database string) (*Process, error) 
 	p.cmd.Stderr = &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that Ctrl-C reaches us, and we end it
 	begun := time.Now()
-	if err := p.cmd.Start(); err != nil {
+	if err := startOn(p.cmd, processors); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	go func() {

@@ -1,10 +1,14 @@
 package subject_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +24,8 @@ type nearly struct {
 	tasks []map[string]any // newest last
 	at    time.Time
 
-	change func(status int, answer any) (int, any)
+	onePage bool // it ignores cursors
+	change  func(status int, answer any) (int, any)
 }
 
 func (n *nearly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -77,9 +82,17 @@ func (n *nearly) serve(w http.ResponseWriter, r *http.Request) (int, any) {
 	if _, err := fmt.Sscan(r.URL.Query().Get("limit"), &limit); err != nil || limit < 1 || limit > 500 {
 		return http.StatusBadRequest, nil
 	}
+	newest := len(n.tasks)
+	if cursor := r.URL.Query().Get("after"); cursor != "" && !n.onePage {
+		raw, err := base64.RawURLEncoding.DecodeString(cursor)
+		if err != nil || len(raw) != 17 || raw[0] != 1 {
+			return http.StatusBadRequest, nil
+		}
+		newest = int(raw[16])
+	}
 	list := []any{}
 	for i := range limit {
-		list = append(list, n.tasks[len(n.tasks)-1-i])
+		list = append(list, n.tasks[newest-1-i])
 	}
 	return http.StatusOK, list
 }
@@ -93,6 +106,7 @@ func TestConforms(t *testing.T) {
 			return status, answer
 		}
 	}
+	const onePage = "always the first page"
 	for name, change := range map[string]func(int, any) (int, any){
 		"":               func(status int, answer any) (int, any) { return status, answer },
 		"another field":  of("user", "me"),
@@ -100,6 +114,7 @@ func TestConforms(t *testing.T) {
 		"a local time":   of("updated_at", "2026-01-02T03:04:05+01:00"),
 		"always done":    of("completed", true),
 		"untrimmed":      of("title", " x "),
+		onePage:          func(status int, answer any) (int, any) { return status, answer },
 		"no JSON":        func(status int, answer any) (int, any) { return status, fmt.Sprint(answer) },
 		"always 200":     func(_ int, answer any) (int, any) { return http.StatusOK, answer },
 		"never 404":      func(status int, answer any) (int, any) { return max(status, 0) &^ 4, answer },
@@ -107,7 +122,7 @@ func TestConforms(t *testing.T) {
 		"a list of two":  func(status int, answer any) (int, any) { return status, first(answer, 2) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := &nearly{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), change: change}
+			n := &nearly{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), onePage: name == onePage, change: change}
 			for i := range 3 {
 				n.tasks = append(n.tasks, map[string]any{"id": fmt.Sprintf("01890a5d-ac96-774b-bcce-%012x", i)})
 			}
@@ -130,7 +145,41 @@ func first(answer any, n int) any {
 
 func TestLaunchOfWhatDoesNotStart(t *testing.T) {
 	s := subject.Subject{Name: "false", Binary: "/bin/false"}
-	if _, err := s.Launch(t.Context(), "postgres://nowhere"); err == nil || !strings.Contains(err.Error(), "it ended") {
+	if _, err := s.Launch(t.Context(), "postgres://nowhere", subject.AllProcessors); err == nil || !strings.Contains(err.Error(), "it ended") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A program that is given one processor sees no more of them.
+func TestLaunchOnOneProcessor(t *testing.T) {
+	whole, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		t.Skip("processors are chosen on Linux only")
+	}
+	file := filepath.Join(t.TempDir(), "status")
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\ncat /proc/self/status >"+file+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	allowed := func(status []byte) string {
+		_, after, _ := strings.Cut(string(status), "Cpus_allowed_list:")
+		line, _, _ := strings.Cut(after, "\n")
+		return strings.TrimSpace(line)
+	}
+	for _, processors := range []int{1, subject.AllProcessors} {
+		if _, err := (subject.Subject{Name: "script", Binary: script}).Launch(t.Context(), "", processors); err == nil {
+			t.Fatal("it answered")
+		}
+		status, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = strconv.Atoi(allowed(status))
+		if one := err == nil; processors == 1 && !one || processors != 1 && allowed(status) != allowed(whole) {
+			t.Errorf("with %d processors it ran on %q of %q", processors, allowed(status), allowed(whole))
+		}
+	}
+	if status, err := os.ReadFile("/proc/thread-self/status"); err != nil || allowed(status) != allowed(whole) {
+		t.Errorf("this program was left on %q of %q, %v", allowed(status), allowed(whole), err)
 	}
 }
