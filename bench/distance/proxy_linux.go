@@ -25,6 +25,7 @@ type Proxy struct {
 	err       error // of the loop, once ended is closed
 
 	connections []*connection
+	polled      []unix.PollFd // kept, as buffer is, so that a turn allocates only what is on the way
 	buffer      []byte
 }
 
@@ -108,7 +109,7 @@ func (p *Proxy) run() {
 
 // turn waits for the next event and does what there is to do; true when Close was called.
 func (p *Proxy) turn() (stopped bool, err error) {
-	polled := []unix.PollFd{{Fd: int32(p.stop), Events: unix.POLLIN}, {Fd: int32(p.listener), Events: unix.POLLIN}}
+	polled := append(p.polled[:0], unix.PollFd{Fd: int32(p.stop), Events: unix.POLLIN}, unix.PollFd{Fd: int32(p.listener), Events: unix.POLLIN})
 	wait, timed := time.Duration(0), false
 	now := time.Now()
 	for _, c := range p.connections {
@@ -119,6 +120,7 @@ func (p *Proxy) turn() (stopped bool, err error) {
 			}
 		}
 	}
+	p.polled = polled
 	var timeout *unix.Timespec
 	if timed {
 		t := unix.NsecToTimespec(wait.Nanoseconds())
