@@ -18,7 +18,7 @@ import (
 )
 
 // overhead is about what a run takes beside its load: the database is put back, a program started and stopped.
-const overhead = 700 * time.Millisecond
+const overhead = 900 * time.Millisecond
 
 // bench is one run of the command.
 type bench struct {

@@ -163,7 +163,7 @@ func TestLiarIsFoundOut(t *testing.T) {
 			t.Errorf("%s: %+v", scenario, r)
 		}
 	}
-	// Whoever does what it must is believed, under all conditions of a case, and however often the database is put back.
+	// The service itself passes, under all conditions of a case, and whenever the database has been put back.
 	honest := report.Case{Scenario: load.Idempotent, Connections: 2, Distance: time.Millisecond, Processors: 1}
 	for range 2 {
 		r := report.Run{Subject: subject.Service, Case: honest}
@@ -246,7 +246,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// A whole run measures whatever has a target, within forty minutes.
+// A whole run measures everything that has a target, well within forty minutes.
 func TestPlanHasAllTargets(t *testing.T) {
 	o, err := parseOptions(nil, io.Discard)
 	if err != nil {

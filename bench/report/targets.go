@@ -106,7 +106,7 @@ func targets() []target {
 	return all
 }
 
-// Alone are the scenarios of which one connection has a target.
+// Alone lists the scenarios that have targets with one connection.
 var Alone = []string{load.List, load.Pages, load.Create, load.Update, load.Read}
 
 // Judge holds what was measured against the targets, and says which were not measured.

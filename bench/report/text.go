@@ -71,15 +71,16 @@ func megabytes(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }
 
 // String is a paragraph about what is measured.
 func (a About) String() string {
-	return fmt.Sprintf(`service %s, %s, PostgreSQL %s with fsync, all on %d × %s, load average %s
-%s
-%d tasks, %d connections to the database; medians of %d rounds, runs of %s after %s
+	return fmt.Sprintf(`service %s, %s, PostgreSQL %s with fsync
+%d × %s, %s, load average %s
+%d tasks, %d connections to the database; medians of %s, runs of %s after %s
 %s`,
-		a.Service, a.Go, a.PostgreSQL, a.CPUs, a.Processor, a.Load, a.System,
-		a.Tasks, a.Connections, a.Rounds, a.Duration, a.Warmup, a.distances())
+		a.Service, a.Go, a.PostgreSQL,
+		a.CPUs, a.Processor, a.System, a.Load,
+		a.Tasks, a.Connections, count(a.Rounds, "round"), a.Duration, a.Warmup, a.distances())
 }
 
-// distances is a line about how far the database is.
+// distances is a line with the round trip that was measured at each distance.
 func (a About) distances() string {
 	var all []string
 	for _, d := range a.Distances {
