@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 	case len(os.Args) == 2 && os.Args[1] == loadCommand:
 		main()
 	default:
+		// The race detector would let each process of the load sleep for a second before it ends.
+		if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+			panic(err)
+		}
 		goleak.VerifyTestMain(m)
 	}
 }
