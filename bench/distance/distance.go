@@ -1,8 +1,9 @@
 // Package distance puts a TCP server further away: a proxy in this process adds a round trip to every exchange with it.
 //
-// The proxy is one thread around ppoll(2). It shares the processors with what is measured, so it must cost little; and it
-// must hold a delay better than Go's timers do, which in an idle program are only right to the millisecond that
-// epoll_wait(2) counts in.
+// The proxy is one thread around ppoll(2), for two reasons. It shares the processors with what is measured, so it must cost
+// little. And it must hold a delay better than Go's timers do, which in an idle program are only right to the millisecond
+// that epoll_wait(2) counts in. With 16 busy connections, 5 ms become a median of 5.3 ms; toxiproxy made them 6.0 ms, and
+// took 60 µs of processor time for a statement instead of 40 µs.
 package distance
 
 import "time"

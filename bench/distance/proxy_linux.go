@@ -139,12 +139,12 @@ func (p *Proxy) turn() (stopped bool, err error) {
 	open := p.connections[:0]
 	for i, c := range p.connections {
 		events := polled[2+4*i:]
-		if c.request.move(events[0], events[1], now, p.buffer) && c.response.move(events[2], events[3], now, p.buffer) &&
-			!(c.request.closed && c.response.closed) {
-			open = append(open, c)
-		} else {
+		alive := c.request.move(events[0], events[1], now, p.buffer) && c.response.move(events[2], events[3], now, p.buffer)
+		if !alive || c.request.closed && c.response.closed {
 			c.close()
+			continue
 		}
+		open = append(open, c)
 	}
 	p.connections = open
 	if polled[1].Revents != 0 {
