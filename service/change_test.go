@@ -86,6 +86,8 @@ func TestPreconditions(t *testing.T) {
 		{"any among others", `*, CURRENT`, 400},
 		{"a list without commas", `"a" "b"`, 400},
 		{"empty", `,`, 400},
+		{"the most", strings.Repeat(`"x", `, 31) + "CURRENT", 0},
+		{"too many", strings.Repeat(`"x", `, 32) + "CURRENT", 400},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for method, body := range map[string]string{"PUT": put, "PATCH": patch, "DELETE": ""} {

@@ -71,7 +71,6 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) (err
 	}
 	defer func() { err = errors.Join(err, closeInTime(db, log)) }()
 
-	cfg.http.PageMemory = httpapi.PageMemory(debug.SetMemoryLimit(-1)) // which only asks
 	build := running()
 	telemetry := startTelemetry(cfg, build, db, log, out)
 	server := httpapi.New(httpapi.Config{

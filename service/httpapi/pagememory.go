@@ -3,6 +3,7 @@ package httpapi
 import (
 	"math"
 	"net/http"
+	"runtime/debug"
 
 	"github.com/gofiber/fiber/v2"
 	"golang.org/x/sync/semaphore"
@@ -21,18 +22,18 @@ const (
 	leastPageMemory = (maxLimit + 1) * longestTask
 )
 
-// PageMemory returns how many bytes of pages a process may hold at once whose memory has
-// this limit, as [debug.SetMemoryLimit] has it.
-func PageMemory(limit int64) int64 {
-	if limit == math.MaxInt64 {
-		limit = usualMemory
-	}
-	return max(limit/pageShare, leastPageMemory)
-}
-
 // pageMemory bounds the memory of pages, from before their tasks are read until the clients
 // have taken them: a page is up to a megabyte, and a client may take none of it.
 type pageMemory struct{ free *semaphore.Weighted }
+
+// newPageMemory takes its share of the memory that GOMEMLIMIT gives the process.
+func newPageMemory() pageMemory {
+	limit := debug.SetMemoryLimit(-1) // which only asks
+	if limit == math.MaxInt64 {
+		limit = usualMemory
+	}
+	return pageMemory{semaphore.NewWeighted(max(limit/pageShare, leastPageMemory))}
+}
 
 // hold makes a page of at most so many tasks once there is memory for it.
 func (m pageMemory) hold(c *fiber.Ctx, tasks int, read func() (pageText, error)) (text pageText, err error) {

@@ -22,7 +22,6 @@ import (
 	"example.com/todo/service/trace"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
-	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -80,7 +79,6 @@ type Settings struct {
 	TrustedProxies  int      // in front of the service, each of which appends to X-Forwarded-For
 	Origins         []string // whose pages may use the service in a browser, or AnyOrigin
 	SecurityHeaders bool     // unless what is in front sets them
-	PageMemory      int64    // bytes of pages that are read or sent at once; see [PageMemory]
 }
 
 // Server answers HTTP requests.
@@ -105,7 +103,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, fixed: fixedHeaders(cfg.Settings)}
 	s.connections.open = map[*conn]struct{}{}
-	s.connections.pages.free = semaphore.NewWeighted(cfg.Settings.PageMemory)
+	s.connections.pages = newPageMemory()
 	s.deadlines.parent, s.cancelRequests = context.WithCancel(context.Background())
 	if rate := cfg.Settings.RateLimit; rate > 0 {
 		s.limiter = ratelimit.New(rate, rate*burstSeconds, rememberedClients)
