@@ -165,7 +165,8 @@ func (t *Tasks) Delete(ctx context.Context, id task.ID, versions []task.Version)
 }
 
 // pages reads each page from the index that has its order: the primary key, or for tasks of
-// one state the index of both.
+// one state the index of both, in whose order they are asked for. With completed = … the
+// planner would take them from the primary key, and look at all tasks where few have the state.
 const pages = `
 SELECT wanted.page, found.*
 FROM json_to_recordset(?) AS wanted (page int, before uuid, completed boolean, most int)
@@ -174,7 +175,8 @@ CROSS JOIN LATERAL (
 	WHERE wanted.completed IS NULL AND id < wanted.before ORDER BY id DESC LIMIT wanted.most)
 	UNION ALL
 	(SELECT ` + taskColumns + ` FROM tasks
-	WHERE completed = wanted.completed AND id < wanted.before ORDER BY id DESC LIMIT wanted.most)
+	WHERE completed >= wanted.completed AND (completed, id) < (wanted.completed, wanted.before)
+	ORDER BY completed DESC, id DESC LIMIT wanted.most)
 ) AS found
 ORDER BY wanted.page, found.id DESC`
 
