@@ -58,8 +58,8 @@ WITH claimed AS (
 // answered returns the answers to earlier requests of these keys, by key.
 func (db *DB) answered(ctx context.Context, operation string, keys []string) (map[string]idempotentRequest, error) {
 	var found []idempotentRequest
-	err := db.run(ctx, func(tx *gorm.DB) *gorm.DB {
-		return tx.Where("operation = ? AND key = ANY(?) AND expires_at > now()", operation, array(keys)).Find(&found)
+	err := db.run(ctx, func(tx *gorm.DB) error {
+		return tx.Where("operation = ? AND key = ANY(?) AND expires_at > now()", operation, array(keys)).Find(&found).Error
 	})
 	byKey := make(map[string]idempotentRequest, len(found))
 	for _, request := range found {
@@ -88,12 +88,12 @@ func newSweeper(db *DB) *batch.Operation[struct{}, struct{}, struct{}] {
 
 func (db *DB) sweep(ctx context.Context) error {
 	for removed := int64(sweepMost); removed == sweepMost; {
-		err := db.run(ctx, func(tx *gorm.DB) *gorm.DB {
+		err := db.run(ctx, func(tx *gorm.DB) error {
 			expired := tx.Model(&idempotentRequest{}).Select("operation", "key").Where("expires_at <= now()").Order("expires_at").Limit(sweepMost).
 				Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
 			result := tx.Where("(operation, key) IN (?)", expired).Delete(&idempotentRequest{})
 			removed = result.RowsAffected
-			return result
+			return result.Error
 		})
 		if err != nil {
 			return err

@@ -56,8 +56,8 @@ func (r *readiness) learn(ctx context.Context, answer error) {
 
 // ask asks for a lock on no row: a session that may only read refuses that.
 func (db *DB) ask(ctx context.Context) error {
-	return db.run(ctx, func(tx *gorm.DB) *gorm.DB {
-		return tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("false").Find(&[]idempotentRequest{})
+	return db.run(ctx, func(tx *gorm.DB) error {
+		return tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("false").Find(&[]idempotentRequest{}).Error
 	})
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -199,14 +200,18 @@ func (t *Tasks) list(ctx context.Context, filters []task.Filter) ([]batch.Result
 		}
 		results[i].Out = make([]task.Task, 0, f.Limit)
 	}
-	var rows []struct {
-		Page int
-		Task taskRow `gorm:"embedded"`
-	}
-	err := t.db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(pages, asJSON(wanted)).Scan(&rows) })
-	for _, r := range rows {
-		results[r.Page].Out = append(results[r.Page].Out, task.Task(r.Task))
-	}
+	err := t.db.run(ctx, func(tx *gorm.DB) error {
+		for i := range results {
+			results[i].Out = results[i].Out[:0] // of a statement that has not run to its end
+		}
+		var page int
+		var m task.Task
+		return each(tx.Raw(pages, asJSON(wanted)), func(row *sql.Rows) error {
+			err := row.Scan(&page, &m.ID, &m.Title, &m.Completed, &m.CreatedAt, &m.UpdatedAt)
+			results[page].Out = append(results[page].Out, m)
+			return err
+		})
+	})
 	return results, err
 }
 
@@ -221,7 +226,7 @@ func pageKeyOf(f task.Filter) pageKey {
 
 func (t *Tasks) get(ctx context.Context, ids []task.ID) ([]batch.Result[task.Task], error) {
 	var rows []taskRow
-	err := t.db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Where("id = ANY(?)", uuids(ids)).Find(&rows) })
+	err := t.db.run(ctx, func(tx *gorm.DB) error { return tx.Where("id = ANY(?)", uuids(ids)).Find(&rows).Error })
 	found := make(map[task.ID]taskRow, len(rows))
 	for _, r := range rows {
 		found[r.ID] = r
@@ -243,7 +248,7 @@ func (t *Tasks) create(ctx context.Context, made []task.Task) ([]batch.Result[ta
 	for i, m := range made {
 		rows[i], results[i].Out = taskRow(m), m
 	}
-	return results, t.db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Create(&rows) })
+	return results, t.db.run(ctx, func(tx *gorm.DB) error { return tx.Create(&rows).Error })
 }
 
 const insertClaimed = claimed + `
@@ -256,7 +261,9 @@ func (t *Tasks) createOnce(ctx context.Context, requests []repeatable) ([]batch.
 		claims[i] = claimOf(r.once, taskRow(r.task))
 	}
 	var made []task.ID
-	err := t.db.run(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Raw(insertClaimed, createTask, asJSON(claims)).Scan(&made) })
+	err := t.db.run(ctx, func(tx *gorm.DB) error {
+		return tx.Raw(insertClaimed, createTask, asJSON(claims)).Scan(&made).Error
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -365,8 +372,8 @@ func (t *Tasks) write(ctx context.Context, statement string, writes []taskWrite,
 		Outcome string
 		Task    taskRow `gorm:"embedded"`
 	}
-	err := t.db.run(ctx, func(tx *gorm.DB) *gorm.DB {
-		return tx.Raw(fmt.Sprintf(statement, whenLocked), append([]any{asJSON(wanted)}, parameters...)...).Scan(&rows)
+	err := t.db.run(ctx, func(tx *gorm.DB) error {
+		return tx.Raw(fmt.Sprintf(statement, whenLocked), append([]any{asJSON(wanted)}, parameters...)...).Scan(&rows).Error
 	})
 	results := make([]batch.Result[task.Task], len(writes))
 	for _, r := range rows {
