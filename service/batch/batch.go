@@ -20,12 +20,13 @@ type Queue struct {
 	close      context.CancelFunc
 	background sync.WaitGroup
 
-	mu      sync.Mutex
-	running int // operations
-	waiting int // requests, of all lines
-	arrived uint64
-	lines   []line
-	ends    map[<-chan struct{}]struct{} // of contexts, at which requests expire
+	mu       sync.Mutex
+	running  int  // operations, and the one that is starting
+	starting bool // one is about to take what is waiting
+	waiting  int  // requests, of all lines
+	arrived  uint64
+	lines    []line
+	ends     map[<-chan struct{}]struct{} // of contexts, at which requests expire
 }
 
 // line is the part of an [Operation] that the queue schedules. The queue's lock is held.
@@ -46,8 +47,7 @@ func NewQueue(limit int) *Queue {
 	return q
 }
 
-// Close cancels the context of every operation that runs for several requests, and waits
-// until they have ended.
+// Close cancels the context of every operation, and waits until they have ended.
 func (q *Queue) Close() {
 	q.close()
 	q.background.Wait()
@@ -60,31 +60,33 @@ func (q *Queue) Load() (running, waiting int) {
 	return q.running, q.waiting
 }
 
-// leave ends an operation, whose place goes to what has waited longest.
-func (q *Queue) leave() {
-	q.running--
-	q.dispatch()
+// start has what is waiting run, if there is room.
+func (q *Queue) start() {
+	if q.starting || q.running >= q.limit || q.oldest() == nil {
+		return
+	}
+	q.starting = true
+	q.running++
+	q.background.Go(q.run)
 }
 
-// dispatch starts what is waiting, as far as there is room.
-func (q *Queue) dispatch() {
-	for q.running < q.limit {
-		next := q.oldest()
-		if next == nil {
-			return
-		}
-		q.running++
+// run runs what has waited longest, one operation after another, until nothing waits.
+// Before it looks it yields once, so that the requests that are being read at this moment
+// join: that costs nothing while there are none, and saves a statement for each otherwise.
+func (q *Queue) run() {
+	runtime.Gosched()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.starting = false
+	for next := q.oldest(); next != nil; next = q.oldest() {
 		run := next.take()
-		q.background.Go(func() {
-			run()
-			// Goroutines that are about to enqueue can so join the next batch, rather than
-			// wait for the end of one that they have just missed.
-			runtime.Gosched()
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			q.leave()
-		})
+		q.start()
+		q.mu.Unlock()
+		run()
+		runtime.Gosched()
+		q.mu.Lock()
 	}
+	q.running--
 }
 
 // oldest returns the line whose first request that may run now has waited longest, or nil.

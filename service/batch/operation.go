@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -42,10 +41,9 @@ type Operation[Key comparable, In, Out any] struct {
 	requests sync.Pool
 
 	// With the queue's lock held:
-	waiting  []*request[Key, In, Out] // in the order of their arrival
-	batches  []*batch[Key, In, Out]   // running
-	busy     map[Key]struct{}         // keys that run and are not shared
-	starting bool                     // a caller is about to take what is waiting
+	waiting []*request[Key, In, Out] // in the order of their arrival
+	batches []*batch[Key, In, Out]   // running
+	busy    map[Key]struct{}         // keys that run and are not shared
 }
 
 // request is one that has to wait.
@@ -89,49 +87,18 @@ func NewOperation[Key comparable, In, Out any](q *Queue, cfg Config[Key, In, Out
 // Do serves one request. Its error is that of Run, or the cause of the end of ctx; work that
 // others share goes on then.
 func (o *Operation[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
-	q, key := o.queue, o.Key(in)
+	q := o.queue
 	r := o.requests.Get().(*request[Key, In, Out])
-	r.ctx, r.key, r.in = ctx, key, in
+	r.ctx, r.key, r.in = ctx, o.Key(in), in
 	q.mu.Lock()
 	o.enqueue(r)
-	if _, busy := o.busy[key]; q.running < q.limit && !o.starting && !busy {
-		o.start()
-	}
+	q.start()
 	q.mu.Unlock()
 	<-r.ended
 	result := r.result
 	*r = request[Key, In, Out]{ended: r.ended}
 	o.requests.Put(r)
 	return result.Out, result.Err
-}
-
-// start runs what is waiting in the caller's goroutine, which need not wait. First it yields
-// once: requests that are being read at this moment so join, which costs nothing while there
-// are none, and while there are leaves the processor to them.
-func (o *Operation[Key, In, Out]) start() {
-	o.queue.running++
-	o.starting = true
-	o.queue.mu.Unlock()
-	runtime.Gosched()
-	o.queue.mu.Lock()
-	o.starting = false
-	if _, ok := o.first(); ok { // else its context has ended
-		run := o.take()
-		o.queue.dispatch()
-		o.queue.mu.Unlock()
-		run()
-		o.queue.mu.Lock()
-	}
-	o.queue.leave()
-}
-
-// results returns as many results as there are inputs.
-func (o *Operation[Key, In, Out]) results(ctx context.Context, ins []In) []Result[Out] {
-	results, err := o.Run(ctx, ins)
-	if err != nil {
-		return slices.Repeat([]Result[Out]{{Err: err}}, len(ins))
-	}
-	return results
 }
 
 func (o *Operation[Key, In, Out]) begin(key Key) {
@@ -218,15 +185,20 @@ func (o *Operation[Key, In, Out]) run(b *batch[Key, In, Out]) {
 	}
 }
 
-// guarded returns results also after a panic, which no caller could recover from.
+// guarded returns as many results as there are inputs, also after a panic, which no caller
+// could recover from.
 func (o *Operation[Key, In, Out]) guarded(b *batch[Key, In, Out]) (results []Result[Out]) {
+	failed := func(err error) []Result[Out] { return slices.Repeat([]Result[Out]{{Err: err}}, len(b.ins)) }
 	defer func() {
 		if v := recover(); v != nil {
-			err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-			results = slices.Repeat([]Result[Out]{{Err: err}}, len(b.ins))
+			results = failed(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 		}
 	}()
-	return o.results(b.ctx, b.ins)
+	results, err := o.Run(b.ctx, b.ins)
+	if err != nil {
+		return failed(err)
+	}
+	return results
 }
 
 func (o *Operation[Key, In, Out]) expire(done <-chan struct{}) {
