@@ -23,6 +23,9 @@ const (
 	corsOrigins      = "CORS_ORIGINS"
 	metrics          = "METRICS"
 
+	// memoryLimit is not the service's own variable but the Go runtime's. https://pkg.go.dev/runtime#hdr-Environment_Variables
+	memoryLimit = "GOMEMLIMIT"
+
 	// databaseAdminSecret is injected: a JSON document with the master's user name and password.
 	databaseAdminSecret = "DATABASE_ADMIN_SECRET"
 
@@ -38,6 +41,11 @@ const collector = "http://localhost:4317"
 // appRunnersProxies is how many proxies App Runner puts before a public service: one, which writes the client's address into
 // X-Forwarded-For, last. https://docs.aws.amazon.com/apprunner/latest/dg/network-incoming.html
 const appRunnersProxies = 1
+
+// memoryPercent is the share of an instance's memory up to which the Go runtime collects garbage no more often than it has to.
+// The rest is for what the runtime does not count, such as the kernel's buffers, and for the start of a burst: the runtime may
+// exceed its limit, but an instance that runs out of memory is killed. https://go.dev/doc/gc-guide#Memory_limit
+const memoryPercent = 80
 
 // Environment is what the service is told. All fields are required but those that say otherwise.
 type Environment struct {
@@ -74,6 +82,7 @@ func (args *Args) variables() pulumi.StringMap {
 		databaseMaxConns: pulumi.String(strconv.Itoa(e.DatabaseConnections)),
 		region:           pulumi.String(e.Region),
 		logLevel:         pulumi.String(e.LogLevel),
+		memoryLimit:      pulumi.String(strconv.Itoa(args.Memory*memoryPercent/100) + "MiB"),
 		corsOrigins:      pulumi.String(e.CORSOrigins),
 	}
 	if e.Login == nil {

@@ -32,6 +32,7 @@ func TestLoginWithTokensNeedsNoSecretAtRunTime(t *testing.T) {
 			"DATABASE_NAME":      "tasks",
 			"DATABASE_PORT":      "5432",
 			"DATABASE_USER":      "todo",
+			"GOMEMLIMIT":         "409MiB",
 			"LOG_LEVEL":          "info",
 			"TRUSTED_PROXIES":    "1",
 		},

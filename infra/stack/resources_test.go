@@ -183,6 +183,7 @@ func TestService(t *testing.T) {
 						"DATABASE_MAX_CONNS": "42",
 						"DATABASE_NAME":      "tasks",
 						"DATABASE_PORT":      "5432",
+						"GOMEMLIMIT":         "409MiB",
 						"LOG_LEVEL":          "info",
 						"TRUSTED_PROXIES":    "1",
 					},

@@ -156,6 +156,17 @@ var serviceMistakes = []mutation{
 		tests: `TestService: - "DATABASE_MAX_CONNS": string("189"),`,
 	},
 	{
+		name: "all memory for the Go runtime", file: "apprunner/environment.go",
+		right: `args.Memory*memoryPercent/100`, wrong: `args.Memory`,
+		tests: `TestService: - "GOMEMLIMIT": string("512MiB"),`,
+	},
+	{
+		name: "a memory limit in a unit that Go does not know", file: "apprunner/environment.go",
+		right: `"MiB"),`, wrong: `"MB"),`,
+		tests: `TestService: - "GOMEMLIMIT": string("409MB"),`,
+		at:    atUp, says: `runtime.readGOMEMLIMIT()`,
+	},
+	{
 		name: "every proxy trusted", file: "apprunner/environment.go",
 		right: `pulumi.String(strconv.Itoa(appRunnersProxies))`, wrong: `pulumi.String("9")`,
 		tests: `TestService: - "TRUSTED_PROXIES": string("9"),`,
