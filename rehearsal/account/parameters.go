@@ -28,7 +28,8 @@ var parameters = map[string]parameter{
 	forceTLS: onOrOff, "log_connections": onOrOff, "log_disconnections": onOrOff, "log_lock_waits": onOrOff,
 	"log_min_duration_statement": orNever, "log_temp_files": orNever,
 	"log_statement":     {choices: []string{"none", "ddl", "mod", "all"}},
-	"statement_timeout": milliseconds, "lock_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds,
+	"statement_timeout": milliseconds, "lock_timeout": milliseconds,
+	"idle_in_transaction_session_timeout": milliseconds, "idle_session_timeout": milliseconds,
 	connectionLimit: {static: true, least: 6, most: 262143},
 	libraries:       {static: true, choices: []string{"auto_explain", "orafce", "pgaudit", "pg_cron", "pg_stat_statements"}},
 }

@@ -133,6 +133,22 @@ func TestDatabasePausesWithoutConnectionsAndWakesForOne(t *testing.T) {
 	}
 }
 
+// A client that has no processor closes nothing: what lets the database pause is that PostgreSQL itself ends idle sessions.
+// RDS-20, RDS-26
+func TestDatabaseThatEndsIdleSessionsPauses(t *testing.T) {
+	l := newLife(t)
+	parameters, err := l.make("aws:rds/clusterParameterGroup:ClusterParameterGroup", "parameters", props{
+		"family": "aurora-postgresql17", "parameters": []any{props{"name": "idle_session_timeout", "value": "1000"}}})
+	l.must(err)
+	l.must(l.change(clusterToken, l.cluster, l.props, props{"dbClusterParameterGroupName": parameters.id}))
+	idle := l.open(l.own)
+	l.asleep()
+	var ended *pgconn.PgError
+	if err := run(idle, "SELECT 1"); !errors.As(err, &ended) || ended.Code != "57P05" {
+		t.Errorf("the idle session was told %v, want 57P05", err)
+	}
+}
+
 // RDS-20
 func TestDatabaseThatMayNotPauseOrWasChangedStaysAwake(t *testing.T) {
 	l := newLife(t)
