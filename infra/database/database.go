@@ -4,6 +4,7 @@ package database
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/rds"
@@ -34,6 +35,12 @@ const (
 	// In UTC, and apart: RDS refuses windows that overlap, and picks them at random where none are given.
 	backupWindow      = "01:00-02:00"
 	maintenanceWindow = "sun:03:00-sun:04:00"
+
+	// idleTimeout is the number of milliseconds after which PostgreSQL ends an idle session, where an open one would keep the
+	// database from pausing. The service closes idle connections itself, within 45 seconds. But App Runner takes the processor
+	// away from an instance without requests, which then closes nothing. A minute lets the service come first where it can, so
+	// that no request finds its connection closed. https://github.com/aws/apprunner-roadmap/issues/105
+	idleTimeout = 60_000
 )
 
 // Args decides what a Database is made of.
@@ -60,6 +67,10 @@ type Args struct {
 	// FinalSnapshot has the data leave a snapshot behind when it is deleted, which Protect must not hinder any more then.
 	FinalSnapshot bool
 }
+
+// mayPause reports whether the database pauses while no connection is open. Aurora does that at a minimum of 0 only.
+// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
+func (args *Args) mayPause() bool { return args.MinCapacity == 0 }
 
 // Database is an Aurora PostgreSQL cluster of serverless instances.
 type Database struct {
@@ -97,11 +108,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	parameters, err := rds.NewClusterParameterGroup(ctx, name+"-parameters", &rds.ClusterParameterGroupArgs{
 		Family:      pulumi.String(family),
 		Description: pulumi.String("Only encrypted connections"),
-		Parameters: rds.ClusterParameterGroupParameterArray{rds.ClusterParameterGroupParameterArgs{
-			Name:        pulumi.String("rds.force_ssl"),
-			Value:       pulumi.String("1"),
-			ApplyMethod: pulumi.String("immediate"),
-		}},
+		Parameters:  settings(args),
 	}, inside)
 	if err != nil {
 		return nil, fmt.Errorf("parameter group: %w", err)
@@ -132,6 +139,23 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		"secretArn": database.SecretARN,
 		"loginArn":  database.LoginARN,
 	})
+}
+
+// settings returns the parameters that differ from Aurora's defaults. All of them take effect at once.
+func settings(args *Args) rds.ClusterParameterGroupParameterArray {
+	set := rds.ClusterParameterGroupParameterArray{setting("rds.force_ssl", 1)}
+	if args.mayPause() {
+		set = append(set, setting("idle_session_timeout", idleTimeout))
+	}
+	return set
+}
+
+func setting(name string, value int) rds.ClusterParameterGroupParameterArgs {
+	return rds.ClusterParameterGroupParameterArgs{
+		Name:        pulumi.String(name),
+		Value:       pulumi.String(strconv.Itoa(value)),
+		ApplyMethod: pulumi.String("immediate"),
+	}
 }
 
 func newCluster(
@@ -185,14 +209,13 @@ func snapshotName(cluster, subnetGroup string) string {
 	return cluster + "-final-" + subnetGroup[strings.LastIndex(subnetGroup, "-")+1:]
 }
 
-// capacity sets the pause only where there is one: AWS knows it at a minimum of 0 alone.
-// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
+// capacity sets the time until a pause only where there is one. AWS refuses it elsewhere.
 func capacity(args *Args) rds.ClusterServerlessv2ScalingConfigurationArgs {
 	scaling := rds.ClusterServerlessv2ScalingConfigurationArgs{
 		MinCapacity: pulumi.Float64(args.MinCapacity),
 		MaxCapacity: pulumi.Float64(args.MaxCapacity),
 	}
-	if args.MinCapacity == 0 {
+	if args.mayPause() {
 		scaling.SecondsUntilAutoPause = pulumi.Int(args.SleepAfter)
 	}
 	return scaling

@@ -7,12 +7,13 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// The logs that RDS exports: PostgreSQL's own, with errors and connections that were refused, and why IAM refused tokens,
-// of which PostgreSQL knows only that they were.
+// The logs that RDS exports: PostgreSQL's own, with errors and connections that were refused; why IAM refused tokens, of which
+// PostgreSQL knows only that they were; and why the database did not pause. Aurora has the last one only where it may pause.
 // https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_LogAccess.Concepts.PostgreSQL.html
 const (
 	serverLog = "postgresql"
 	tokensLog = "iam-db-auth-error"
+	pausesLog = "instance"
 )
 
 // exportedLogs are the names that RDS knows logs by, and the groups that they go to.
@@ -26,6 +27,9 @@ func newLogs(ctx *pulumi.Context, name string, args *Args, inside pulumi.Resourc
 	err := logs.add(ctx, name+"-log", serverLog, args, inside)
 	if err == nil && args.IAMLogin {
 		err = logs.add(ctx, name+"-tokens", tokensLog, args, inside)
+	}
+	if err == nil && args.mayPause() {
+		err = logs.add(ctx, name+"-pauses", pausesLog, args, inside)
 	}
 	return logs, err
 }

@@ -92,28 +92,3 @@ func TestLoginPolicyHoldsTheLeast(t *testing.T) {
 		t.Error("the service does not wait for the policy that lets it log in")
 	}
 }
-
-// PostgreSQL logs that a token was refused; why, RDS writes to a log of its own.
-func TestRefusedTokensAreLogged(t *testing.T) {
-	r := up(t, nil)
-	cluster := r.only(t, "aws:rds/cluster:Cluster")
-	if diff := cmp.Diff(cluster.values()["enabledCloudwatchLogsExports"], any([]any{"postgresql", "iam-db-auth-error"})); diff != "" {
-		t.Errorf("exported logs (-got +want):\n%s", diff)
-	}
-	for _, group := range r.all("aws:cloudwatch/logGroup:LogGroup") {
-		if !slices.ContainsFunc(cluster.request.GetDependencies(), func(urn string) bool { return strings.HasSuffix(urn, "LogGroup::"+group.name) }) {
-			t.Errorf("the cluster does not wait for the log group %s", group.name)
-		}
-	}
-	names := map[string]any{}
-	for _, group := range r.all("aws:cloudwatch/logGroup:LogGroup") {
-		names[group.name] = group.values()["name"]
-	}
-	want := map[string]any{
-		"database-log":    "/aws/rds/cluster/todo-dev/postgresql",
-		"database-tokens": "/aws/rds/cluster/todo-dev/iam-db-auth-error",
-	}
-	if diff := cmp.Diff(names, want); diff != "" {
-		t.Errorf("log groups (-got +want):\n%s", diff)
-	}
-}

@@ -17,7 +17,7 @@ func TestDatabase(t *testing.T) {
 		"copyTagsToSnapshot":           true,
 		"preferredBackupWindow":        "01:00-02:00",
 		"preferredMaintenanceWindow":   "sun:03:00-sun:04:00",
-		"enabledCloudwatchLogsExports": []any{"postgresql"},
+		"enabledCloudwatchLogsExports": []any{"postgresql", "instance"},
 		"databaseName":                 "tasks",
 		"dbClusterParameterGroupName":  "database-parameters-1a2b3c4",
 		"dbSubnetGroupName":            "database-subnets-1a2b3c4",
@@ -90,26 +90,64 @@ func TestDatabaseInstance(t *testing.T) {
 	}
 }
 
-// RDS would make the group itself, to be kept for ever, if it were not there first.
+// RDS would make the groups itself, to be kept for ever, if they were not there first.
 func TestDatabaseLogIsThereBeforeTheCluster(t *testing.T) {
-	r := up(t, map[string]string{"todo:databaseLogin": "password", "todo:logRetentionDays": "30"})
-	log := r.only(t, "aws:cloudwatch/logGroup:LogGroup")
-	want := map[string]any{"name": "/aws/rds/cluster/todo-dev/postgresql", "retentionInDays": 30.0}
-	if diff := cmp.Diff(log.values(), want); diff != "" {
-		t.Errorf("log group (-got +want):\n%s", diff)
+	r := up(t, map[string]string{"todo:logRetentionDays": "30"})
+	want := map[string]any{
+		"database-log":    map[string]any{"name": "/aws/rds/cluster/todo-dev/postgresql", "retentionInDays": 30.0},
+		"database-tokens": map[string]any{"name": "/aws/rds/cluster/todo-dev/iam-db-auth-error", "retentionInDays": 30.0},
+		"database-pauses": map[string]any{"name": "/aws/rds/cluster/todo-dev/instance", "retentionInDays": 30.0},
 	}
+	got := map[string]any{}
 	dependencies := r.only(t, "aws:rds/cluster:Cluster").request.GetDependencies()
-	if !slices.ContainsFunc(dependencies, func(urn string) bool { return strings.HasSuffix(urn, "LogGroup::database-log") }) {
-		t.Errorf("the cluster does not wait for its log group: %v", dependencies)
+	for _, group := range r.all("aws:cloudwatch/logGroup:LogGroup") {
+		got[group.name] = group.values()
+		if !slices.ContainsFunc(dependencies, func(urn string) bool { return strings.HasSuffix(urn, "LogGroup::"+group.name) }) {
+			t.Errorf("the cluster does not wait for its log group %s", group.name)
+		}
+	}
+	if diff := cmp.Diff(got, any(want)); diff != "" {
+		t.Errorf("log groups (-got +want):\n%s", diff)
+	}
+}
+
+// PostgreSQL logs that a token was refused; why, RDS writes to a log of its own. So does Aurora, why a database did not pause.
+func TestDatabaseExportsTheLogsThatItHas(t *testing.T) {
+	for shape, want := range map[string][]any{
+		"default":   {"postgresql", "iam-db-auth-error", "instance"},
+		"password":  {"postgresql", "instance"},
+		"protected": {"postgresql", "iam-db-auth-error"},
+	} {
+		got := up(t, shapes[shape]).only(t, "aws:rds/cluster:Cluster").values()["enabledCloudwatchLogsExports"]
+		if diff := cmp.Diff(got, any(want)); diff != "" {
+			t.Errorf("logs of the shape %s (-got +want):\n%s", shape, diff)
+		}
 	}
 }
 
 func TestDatabaseSpeaksTLSOnly(t *testing.T) {
-	got := up(t, nil).only(t, "aws:rds/clusterParameterGroup:ClusterParameterGroup").values()["parameters"]
+	got := parameters(t, up(t, shapes["protected"]))
 	want := []any{map[string]any{"name": "rds.force_ssl", "value": "1", "applyMethod": "immediate"}}
 	if diff := cmp.Diff(got, any(want)); diff != "" {
 		t.Errorf("parameters (-got +want):\n%s", diff)
 	}
+}
+
+// An instance of the service without the processor closes nothing, and an open connection keeps the database awake.
+func TestDatabaseThatMayPauseEndsIdleSessions(t *testing.T) {
+	got := parameters(t, up(t, nil))
+	want := []any{
+		map[string]any{"name": "rds.force_ssl", "value": "1", "applyMethod": "immediate"},
+		map[string]any{"name": "idle_session_timeout", "value": "60000", "applyMethod": "immediate"},
+	}
+	if diff := cmp.Diff(got, any(want)); diff != "" {
+		t.Errorf("parameters (-got +want):\n%s", diff)
+	}
+}
+
+func parameters(t *testing.T, r *recorder) any {
+	t.Helper()
+	return r.only(t, "aws:rds/clusterParameterGroup:ClusterParameterGroup").values()["parameters"]
 }
 
 func TestRepository(t *testing.T) {

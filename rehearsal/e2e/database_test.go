@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"example.com/todo/infra/output"
 )
 
 // What Aurora does to a database while the real service uses it.
@@ -36,37 +34,55 @@ func (l *life) database(t *testing.T) {
 		}
 	})
 
-	// The twin's service is the same but for the idle connections that it keeps.
-	const short, long = "idleTime  = 30 * time.Second", "idleTime  = 24 * time.Hour"
-	edit(t, l.root, "service/postgres/postgres.go", short, long)
-	configure(t, l.root, "twin", "todo:maxInstances: 1\n  todo:finalSnapshot: false")
-	twin := stackOf(t, l.stage, "twin")
-	must(t, twin.Up)
-	edit(t, l.root, "service/postgres/postgres.go", long, short)
-	other := clientOf(t, l.stage, outputs(t, twin)[output.URL])
-
-	// Neither has the processor between its health checks: what closes idle connections then has to do. (AR-33)
-	t.Run("only a service that lets its connections go lets the database pause", func(t *testing.T) {
-		for _, asked := range []*client{c, other} {
+	// Two more stacks have databases that end no idle sessions. The service of one gets the processor when its health is asked for,
+	// and closes its idle connections then; neither of the others does. (AR-33, RDS-20)
+	keeps := l.beside(t, "keeps")
+	keeps.endIdleSessions(t, "0")
+	l.stage.Host.HealthChecks = true
+	closes := l.beside(t, "closes")
+	l.stage.Host.HealthChecks = false
+	closes.endIdleSessions(t, "0")
+	t.Run("a database pauses when it ends idle sessions, or when the service can", func(t *testing.T) {
+		for _, asked := range []*client{c, keeps.client(t), closes.client(t)} {
 			if !asked.works() {
 				t.Fatal("the service does not answer")
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
-		if err := l.stage.Host.Pause(ctx, "todo-life"); err != nil {
-			t.Fatal(err)
+		for _, cluster := range []string{"todo-closes", "todo-life"} {
+			if err := l.stage.Host.Pause(ctx, cluster); err != nil {
+				t.Fatal(err)
+			}
 		}
 		aws.Clock.Skip(12 * time.Hour)
-		proxy, err := l.stage.Host.Database("todo-twin")
+		proxy, err := l.stage.Host.Database("todo-keeps")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.stage.Host.Paused("todo-twin") || proxy.Connections() == 0 {
-			t.Errorf("the database of the service that keeps its connections sleeps; %d are open", proxy.Connections())
+		if l.stage.Host.Paused("todo-keeps") || proxy.Connections() == 0 {
+			t.Errorf("without either the database pauses; %d connections are open", proxy.Connections())
 		}
 		if !l.stage.Host.Paused("todo-life") {
-			t.Error("the other does not sleep any more, though nobody has asked for anything")
+			t.Error("the database is awake again, though nobody has asked for anything")
+		}
+	})
+	t.Run("the end of an idle session costs no request", func(t *testing.T) {
+		keeps.endIdleSessions(t, "1000")
+		proxy, err := l.stage.Host.Database("todo-keeps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// PostgreSQL does not end sessions that were idle before.
+		proxy.Refuse()
+		proxy.Pass()
+		asked := keeps.client(t)
+		await(t, "the service has other connections", asked.works)
+		for range 3 {
+			await(t, "no connection is open", func() bool { return proxy.Connections() == 0 })
+			if a := asked.do(t, http.MethodPost, "/api/v1/tasks", `{"title":"after a quiet minute"}`); a.status != http.StatusCreated {
+				t.Errorf("a request is answered %d %v", a.status, a.body)
+			}
 		}
 	})
 	t.Run("the first request after a pause is answered in time", func(t *testing.T) {
@@ -109,7 +125,25 @@ func (l *life) database(t *testing.T) {
 		proxy.Pass()
 		await(t, "the next request succeeds", c.works)
 	})
-	must(t, twin.Destroy)
+	must(t, keeps.stack.Destroy)
+	must(t, closes.stack.Destroy)
+}
+
+// beside is another stack of the same program, on the same stage.
+func (l *life) beside(t *testing.T, name string) *life {
+	t.Helper()
+	configure(t, l.root, name, "todo:maxInstances: 1\n  todo:finalSnapshot: false")
+	other := &life{root: l.root, stage: l.stage, stack: stackOf(t, l.stage, name)}
+	must(t, other.stack.Up)
+	return other
+}
+
+// endIdleSessions has somebody set the stack's idle_session_timeout in the console, 0 for none.
+func (l *life) endIdleSessions(t *testing.T, milliseconds string) {
+	t.Helper()
+	l.modify(t, "ClusterParameterGroup", "database-parameters", map[string]any{"parameters": []any{
+		map[string]any{"name": "rds.force_ssl", "value": "1", "applyMethod": "immediate"},
+		map[string]any{"name": "idle_session_timeout", "value": milliseconds, "applyMethod": "immediate"}}})
 }
 
 // configure writes the configuration of a stack.

@@ -13,20 +13,34 @@ var databaseMistakes = []mutation{
 	},
 	{
 		name: "a static parameter at once", file: "database/database.go",
-		right: "Name:        pulumi.String(\"rds.force_ssl\"),\n\t\t\tValue:       pulumi.String(\"1\"),",
-		wrong: "Name: pulumi.String(\"max_connections\"), Value: pulumi.String(\"100\"),",
+		right: `setting("rds.force_ssl", 1)`, wrong: `setting("max_connections", 100)`,
 		tests: `TestDatabaseSpeaksTLSOnly: - "name": string("max_connections"),`,
 		at:    atUp, says: `cannot use immediate apply method for static parameter`,
 	},
 	{
 		name: "connections without TLS", file: "database/database.go",
-		right: `Value:       pulumi.String("1"),`, wrong: `Value: pulumi.String("0"),`,
+		right: `setting("rds.force_ssl", 1)`, wrong: `setting("rds.force_ssl", 0)`,
 		tests: `TestEveryShape: the database takes connections without TLS`,
 	},
 	{
 		name: "a parameter's value in words", file: "database/database.go",
-		right: `Value:       pulumi.String("1"),`, wrong: `Value: pulumi.String("on"),`,
+		right: `pulumi.String(strconv.Itoa(value)),`, wrong: `pulumi.String("on"),`,
 		tests: `TestDatabaseSpeaksTLSOnly: - "value": string("on"),`,
+	},
+	{
+		name: "idle sessions that keep a database awake", file: "database/database.go",
+		right: `set = append(set, setting("idle_session_timeout", idleTimeout))`, wrong: ``,
+		tests: `TestDatabaseThatMayPauseEndsIdleSessions: + "name": string("idle_session_timeout"),`,
+	},
+	{
+		name: "idle sessions that end in a database that never pauses", file: "database/database.go",
+		right: "if args.mayPause() {\n\t\tset", wrong: "{\n\t\tset",
+		tests: `TestDatabaseSpeaksTLSOnly: - "name": string("idle_session_timeout"),`,
+	},
+	{
+		name: "an idle session's time in seconds", file: "database/database.go",
+		right: `setting("idle_session_timeout", idleTimeout)`, wrong: `setting("idle_session_timeout", idleTimeout/1000)`,
+		tests: `TestDatabaseThatMayPauseEndsIdleSessions: - "value": string("60"),`,
 	},
 	{
 		name: "a minor version pinned", file: "database/database.go",
@@ -78,7 +92,7 @@ var databaseMistakes = []mutation{
 	},
 	{
 		name: "a pause for a database that never pauses", file: "database/database.go",
-		right: `if args.MinCapacity == 0 {`, wrong: `if args.SleepAfter > 0 {`,
+		right: "if args.mayPause() {\n\t\tscaling", wrong: "if args.SleepAfter > 0 {\n\t\tscaling",
 		tests: `TestDatabase: - "secondsUntilAutoPause": float64(300),`,
 	},
 	{
@@ -101,7 +115,7 @@ var databaseMistakes = []mutation{
 	{
 		name: "another engine's log exported", file: "database/database.go",
 		right: `logs.names,`, wrong: `pulumi.StringArray{pulumi.String("slowquery")},`,
-		tests: `TestDatabase: - "enabledCloudwatchLogsExports": []any{string("slowquery")},`,
+		tests: `TestDatabase: - string("slowquery"),`,
 	},
 	{
 		name: "a log that is not kept for long enough, or for ever", file: "database/logs.go",
@@ -112,6 +126,16 @@ var databaseMistakes = []mutation{
 		name: "a retention that CloudWatch does not have", file: "database/logs.go",
 		right: `pulumi.Int(args.LogRetentionDays),`, wrong: `pulumi.Int(args.LogRetentionDays + 1),`,
 		tests: `TestDatabaseLogIsThereBeforeTheCluster: - "retentionInDays": float64(31),`,
+	},
+	{
+		name: "nothing that says why a database did not pause", file: "database/logs.go",
+		right: `err = logs.add(ctx, name+"-pauses", pausesLog, args, inside)`, wrong: ``,
+		tests: `TestDatabaseExportsTheLogsThatItHas: logs of the shape default`,
+	},
+	{
+		name: "a log that only a database has that may pause", file: "database/logs.go",
+		right: ` && args.mayPause()`, wrong: ``,
+		tests: `TestDatabaseExportsTheLogsThatItHas: logs of the shape protected`,
 	},
 	{
 		name: "the log's group after the cluster", file: "database/database.go",

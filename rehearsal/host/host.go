@@ -21,8 +21,9 @@ const loopback = "127.0.0.1"
 type Host struct {
 	// Account is the account whose resources run here.
 	Account *account.Account
-	// Throttled instances have no processor while there is nothing to answer; what is set holds for later ones. (AR-33)
-	Throttled bool
+	// Throttled instances have no processor while there is no request to answer. With HealthChecks they have it for those, too, the
+	// lenient reading of what AWS does. What is set holds for later instances. (AR-33)
+	Throttled, HealthChecks bool
 
 	dir       string
 	log       io.Writer

@@ -11,9 +11,9 @@ import (
 	"os/signal"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // roleVariable makes the test binary something else than a test: an instance, which gets nothing but the
@@ -22,6 +22,9 @@ const roleVariable = "TEST_ROLE"
 
 // addressLine begins the line in an instance's log that says where it listens.
 const addressLine = "address: "
+
+// laterLine is the line that /later has the instance write.
+const laterLine = "done later"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
@@ -56,10 +59,11 @@ func runInstance() error {
 	var once sync.Once
 	held, released := make(chan struct{}, 1), make(chan struct{})
 	mux := http.NewServeMux()
-	var checks atomic.Int64
-	mux.HandleFunc("/checks", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, checks.Load()) })
+	// A request to /later is answered at once; what it asks for comes due a second later.
+	mux.HandleFunc("/later", func(http.ResponseWriter, *http.Request) {
+		time.AfterFunc(time.Second, func() { fmt.Println(laterLine) })
+	})
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
-		checks.Add(1)
 		w.Header().Set("Location", "/revision")
 		w.WriteHeader(health)
 	})

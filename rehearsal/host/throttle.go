@@ -9,12 +9,12 @@ import (
 	"example.com/todo/rehearsal/account"
 )
 
-// A throttle gives an instance the processor only while there is something to answer: a request, or a health check. App Runner
-// charges an instance without requests for its memory alone, and throttles its processor; how much is left to it AWS does not
-// say, so here it is nothing at all: the process is stopped, and nothing that it means to do by itself is done before somebody
-// asks. (AR-33)
+// A throttle gives an instance the processor only while there is something to answer. App Runner charges an instance without
+// requests for its memory alone, and throttles its processor; how much is left to it AWS does not say, so here it is nothing at
+// all: the process is stopped, and what it does by itself, such as closing idle connections, waits for the next request. (AR-33)
 // https://aws.amazon.com/apprunner/pricing/
 // https://github.com/aws/apprunner-roadmap/issues/105
+// https://github.com/aws/apprunner-roadmap/issues/220
 type throttle struct {
 	signal func(syscall.Signal)
 
@@ -46,7 +46,9 @@ func (t *throttle) change(change func()) {
 	}
 }
 
-// throttleAll has instances that take requests rest between them. App Runner goes on asking for their health.
+// throttleAll has instances that take requests rest between them. AWS does not say whether an instance at rest gets the processor
+// for its health checks. If it does, all timers that are due go off at the next check, and idle connections are closed. So the
+// worst reading is that it does not, which holds unless HealthChecks is set.
 // https://docs.aws.amazon.com/apprunner/latest/dg/manage-configure-healthcheck.html
 func (s *service) throttleAll(r *revision, instances []*instance) {
 	if !s.host.Throttled {
@@ -54,7 +56,9 @@ func (s *service) throttleAll(r *revision, instances []*instance) {
 	}
 	for _, i := range instances {
 		i.throttle.begin()
-		r.instances.Go(func() { s.checkHealth(i, r.spec.Health) })
+		if s.host.HealthChecks {
+			r.instances.Go(func() { s.checkHealth(i, r.spec.Health) })
+		}
 	}
 }
 

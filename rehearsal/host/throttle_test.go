@@ -1,6 +1,7 @@
 package host
 
 import (
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -35,7 +36,6 @@ func TestAnIdleInstanceHasNoProcessor(t *testing.T) {
 	c := newCloud(t)
 	c.host.Throttled = true
 	spec := newSpec("one", nil)
-	spec.Health.Interval = 1
 	host, client := c.mustDeploy(t, spec), c.client(t)
 	idle := c.instances(spec.ARN)[0]
 	rests := func() bool { return stopped(t, idle.cmd.Process.Pid) }
@@ -54,16 +54,43 @@ func TestAnIdleInstanceHasNoProcessor(t *testing.T) {
 	mustGet(t, client, "https://"+host+"/release")
 	call.Wait()
 	await(t, "it rests when it has answered", rests)
-
-	_, first := mustGet(t, client, "https://"+host+"/checks")
-	await(t, "its health is asked for while it rests", func() bool {
-		_, later := mustGet(t, client, "https://"+host+"/checks")
-		return later != first
-	})
-	await(t, "it rests again", rests)
 	if err := c.host.Remove(t.Context(), spec.ARN); err != nil {
 		t.Errorf("an instance that rests does not end when it is told to: %v", err)
 	}
+}
+
+// What comes due while an instance rests is done at its next health check, if that gets the processor, and otherwise at the next
+// request. AR-33
+func TestAnIdleInstanceDoesWhatIsDueWhenItIsAsked(t *testing.T) {
+	c := newCloud(t)
+	c.host.Throttled = true
+	client := c.client(t)
+	deploy := func(name string) (host string, done func() bool) {
+		t.Helper()
+		spec := newSpec(name, nil)
+		spec.ARN, spec.Name, spec.Health.Interval = spec.ARN+name, name, 1
+		host = c.mustDeploy(t, spec)
+		log := c.instances(spec.ARN)[0].log
+		mustGet(t, client, "https://"+host+"/later")
+		return host, func() bool {
+			text, err := os.ReadFile(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Contains(string(text), laterLine)
+		}
+	}
+	host, strict := deploy("strict")
+	c.host.HealthChecks = true
+	_, lenient := deploy("lenient")
+	await(t, "a health check has it done", lenient)
+	if strict() {
+		t.Error("without a health check it is done all the same")
+	}
+	await(t, "a request has it done", func() bool {
+		mustGet(t, client, "https://"+host+"/revision")
+		return strict()
+	})
 }
 
 // What is started for more requests rests without them, too. AR-21, AR-33
