@@ -123,7 +123,10 @@ func TestThePasswordIsRotatedUnderLoad(t *testing.T) {
 				CREATE OR REPLACE TRIGGER keep BEFORE UPDATE ON tasks FOR EACH ROW WHEN (OLD.title = 'kept') EXECUTE FUNCTION keep();
 				SELECT pg_advisory_lock(7)`)
 			var wg sync.WaitGroup
-			for _, path := range kept {
+			for n, path := range kept {
+				if !comesTrue(t, patience, func() bool { return db.count(sleeping) == n }) {
+					t.Fatal("the old sessions are not kept")
+				}
 				wg.Go(func() {
 					if r := api.ask(t, "PATCH", path, `{"title":"free"}`); r.status != http.StatusOK {
 						t.Errorf("over the rotation: %d %s", r.status, r.body)

@@ -37,7 +37,7 @@ const (
 	// mostTasks bounds what one statement does, and so how long it holds its locks.
 	mostTasks = 256
 	// mostPages bounds what one statement reads.
-	mostPages = 16
+	mostPages = 8
 )
 
 // Tasks is the store of tasks. Its errors are the domain's: [task.ErrNotFound],
@@ -225,7 +225,7 @@ func pageKeyOf(f task.Filter) pageKey {
 }
 
 func (t *Tasks) get(ctx context.Context, ids []task.ID) ([]batch.Result[task.Task], error) {
-	var rows []taskRow
+	rows := make([]taskRow, 0, len(ids)) // of which GORM would make twenty
 	err := t.db.run(ctx, func(tx *gorm.DB) error { return tx.Where("id = ANY(?)", uuids(ids)).Find(&rows).Error })
 	found := make(map[task.ID]taskRow, len(rows))
 	for _, r := range rows {
@@ -335,6 +335,13 @@ const deleteTasks = heldTasks + `, written AS (
 	RETURNING task.id
 )` + outcomes
 
+// outcome is a row of [outcomes].
+type outcome struct {
+	Member  int
+	Outcome string
+	Task    taskRow `gorm:"embedded"`
+}
+
 type wantedTask struct {
 	Member   int            `json:"member"`
 	ID       task.ID        `json:"id"`
@@ -367,11 +374,7 @@ func (t *Tasks) write(ctx context.Context, statement string, writes []taskWrite,
 	if len(writes) > 1 {
 		whenLocked = "SKIP LOCKED"
 	}
-	var rows []struct {
-		Member  int
-		Outcome string
-		Task    taskRow `gorm:"embedded"`
-	}
+	rows := make([]outcome, 0, len(writes))
 	err := t.db.run(ctx, func(tx *gorm.DB) error {
 		return tx.Raw(fmt.Sprintf(statement, whenLocked), append([]any{asJSON(wanted)}, parameters...)...).Scan(&rows).Error
 	})

@@ -32,6 +32,9 @@ END $$;
 -- +goose StatementBegin
 CREATE FUNCTION idempotent_requests_to_keys() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM written) THEN -- as of an INSERT that has updated nothing
+        RETURN NULL;
+    END IF;
     INSERT INTO idempotency_keys (key, fingerprint, task_id, title, completed, created_at, expires_at)
     SELECT key, fingerprint, (answer->>'id')::uuid, answer->>'title', (answer->>'completed')::boolean, (answer->>'created_at')::timestamptz, expires_at
     FROM written WHERE operation = 'createTask' ORDER BY key
