@@ -96,7 +96,7 @@ func connectReason(ctx context.Context, err error) string {
 	case errors.Is(err, errNoLogin):
 		return "the service's credentials for the database are not to be had"
 	case ctx.Err() != nil:
-		return "the database did not answer in time; it may be waking up"
+		return reasonLate
 	case loginRefused(err):
 		return "the database refused the service's credentials"
 	case errors.Is(err, pgconn.ErrReadOnlyConnection):

@@ -13,6 +13,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// reasonLate is also that of a database that sleeps, which takes longer to wake than a
+// request may wait.
+const reasonLate = "the database did not answer in time; it may be waking up"
+
 // translate turns what the database said about an operation into the domain's
 // errors; what it does not know stays as it is, with the operation before it.
 func translate(ctx context.Context, what string, err error) error {
@@ -25,7 +29,7 @@ func translate(ctx context.Context, what string, err error) error {
 		errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrChanged), errors.Is(err, task.ErrOtherRequest):
 		return fmt.Errorf("%s: %w", what, err)
 	case ctx.Err() != nil:
-		return &task.UnavailableError{Reason: "the database did not answer in time", Err: fmt.Errorf("%s: %w", what, err)}
+		return &task.UnavailableError{Reason: reasonLate, Err: fmt.Errorf("%s: %w", what, err)}
 	case isPgError(err, lockNotAvailable):
 		return &task.UnavailableError{Reason: "another session of the database has locked what the request needs", Err: fmt.Errorf("%s: %w", what, err)}
 	case transient(err):
