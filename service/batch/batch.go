@@ -1,4 +1,5 @@
-// Package batch runs operations for many requests, a bounded number of them at a time.
+// Package batch runs operations for concurrent requests, a bounded number at a time.
+// Requests that have to wait are served together.
 //
 // While fewer than the bound are running, a request runs at once, together with those that
 // are made at the same moment. Otherwise it waits, and when an operation ends, the request
@@ -21,15 +22,16 @@ type Queue struct {
 	background sync.WaitGroup
 
 	mu       sync.Mutex
-	running  int  // operations, and the one that is starting
-	starting bool // one is about to take what is waiting
-	waiting  int  // requests, of all lines
+	running  int  // operations, including one that has not taken its requests yet
+	starting bool // a goroutine was started that has not taken its requests yet
+	waiting  int  // requests of all operations
 	arrived  uint64
 	lines    []line
-	ends     map[<-chan struct{}]struct{} // of contexts, at which requests expire
+	watched  map[<-chan struct{}]struct{} // contexts, by what Done returns
 }
 
-// line is the part of an [Operation] that the queue schedules. The queue's lock is held.
+// line is what the queue needs of an [Operation], without its type parameters. The caller
+// holds the queue's lock.
 type line interface {
 	// first returns when the first request that may run now arrived.
 	first() (arrived uint64, ok bool)
@@ -42,7 +44,7 @@ type line interface {
 
 // NewQueue returns an empty queue that runs at most limit operations at a time, at least 1.
 func NewQueue(limit int) *Queue {
-	q := &Queue{limit: limit, ends: map[<-chan struct{}]struct{}{}}
+	q := &Queue{limit: limit, watched: map[<-chan struct{}]struct{}{}}
 	q.closing, q.close = context.WithCancel(context.Background())
 	return q
 }
@@ -60,7 +62,8 @@ func (q *Queue) Load() (running, waiting int) {
 	return q.running, q.waiting
 }
 
-// start has what is waiting run, if there is room.
+// start starts a goroutine for the requests that are waiting, unless as many as may are
+// running. The caller holds the lock.
 func (q *Queue) start() {
 	if q.starting || q.running >= q.limit || q.oldest() == nil {
 		return
@@ -104,14 +107,14 @@ func (q *Queue) oldest() (next line) {
 // one context; if each waited for its end by itself, they would contend for its lock.
 func (q *Queue) watch(ctx context.Context) {
 	done := ctx.Done()
-	if _, watched := q.ends[done]; watched || done == nil {
+	if _, watched := q.watched[done]; watched || done == nil {
 		return
 	}
-	q.ends[done] = struct{}{}
+	q.watched[done] = struct{}{}
 	context.AfterFunc(ctx, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		delete(q.ends, done)
+		delete(q.watched, done)
 		for _, l := range q.lines {
 			l.expire(done)
 		}

@@ -343,3 +343,47 @@ func TestOneThatRunsAgainEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// Also where requests share: one that must run alone joins its own key, and no others.
+func TestWhatMustRunAloneSharesWithNoOtherKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(batch.NewQueue(1), true, 3)
+		w.wrong["a"], w.wrong["a/1"], w.wrong["a/2"] = true, true, true
+		first, one, b := w.ask(t.Context(), "first"), w.ask(t.Context(), "a/1"), w.ask(t.Context(), "b")
+		w.gate <- struct{}{}
+		w.saw(t, "alone first", "a/1 b")
+		two, c := w.ask(t.Context(), "a/2"), w.ask(t.Context(), "c")
+		w.gate <- struct{}{}
+		w.saw(t, "a/2 c")
+		close(w.gate)
+		expect(t, "first done", first)
+		expect(t, "b done", b)
+		expect(t, "c done", c)
+		expect(t, "error: a/1 is wrong", one, two)
+		w.saw(t, "alone a/1")
+	})
+}
+
+func TestAPanicOfOneFailsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(batch.NewQueue(1), false, 3)
+		first, a, panics := w.ask(t.Context(), "first"), w.ask(t.Context(), "a"), w.ask(t.Context(), "panic")
+		close(w.gate)
+		expect(t, "first done", first)
+		expect(t, "a done", a)
+		if got := panics(); !strings.HasPrefix(got, "error: panic: at the request's word") {
+			t.Errorf("got %q", got)
+		}
+		w.saw(t, "alone first", "a panic", "alone a", "alone panic")
+	})
+}
+
+func TestAMissingResultIsAnError(t *testing.T) {
+	operation := batch.NewOperation(batch.NewQueue(1), batch.Config[string, string, string]{
+		Key: func(in string) string { return in }, Most: 1,
+		Run: func(context.Context, []string) ([]batch.Result[string], error) { return nil, nil },
+	})
+	if _, err := operation.Do(t.Context(), "x"); err == nil || err.Error() != "0 results for 1 requests" {
+		t.Errorf("got %v", err)
+	}
+}

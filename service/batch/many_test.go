@@ -52,9 +52,29 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 			begun++
 			return begun
 		}
+		var running atomic.Int64
+		var busy [5]atomic.Int64
 		operation := batch.NewOperation(q, batch.Config[int, int, string]{
 			Key: func(in int) int { return in % 5 }, Shared: shared, Most: 4,
 			Run: func(_ context.Context, ins []int) ([]batch.Result[string], error) {
+				if n := running.Add(1); n > 3 {
+					t.Errorf("%d run at a time, want 3 at most", n)
+				}
+				defer running.Add(-1)
+				seen := map[int]bool{}
+				for _, in := range ins {
+					if seen[in%5] {
+						t.Errorf("one run has a key twice: %v", ins)
+					}
+					seen[in%5] = true
+					if n := busy[in%5].Add(1); n > 1 && !shared {
+						t.Errorf("%d run at a time for one key", n)
+					}
+					defer busy[in%5].Add(-1)
+				}
+				if len(ins) > 4 {
+					t.Errorf("%d keys run together, want 4 at most", len(ins))
+				}
 				results, n := make([]batch.Result[string], len(ins)), number()
 				for i, in := range ins {
 					results[i].Out = fmt.Sprintf("%d %d", in%5, n)

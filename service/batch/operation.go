@@ -40,13 +40,13 @@ type Operation[Key comparable, In, Out any] struct {
 	queue    *Queue
 	requests sync.Pool
 
-	// With the queue's lock held:
+	// The fields below are guarded by the queue's lock.
 	waiting []*request[Key, In, Out] // in the order of their arrival
 	batches []*batch[Key, In, Out]   // running
 	busy    map[Key]struct{}         // keys that run and are not shared
 }
 
-// request is one that has to wait.
+// request is one call of Do.
 type request[Key comparable, In, Out any] struct {
 	ctx     context.Context
 	key     Key
@@ -84,8 +84,8 @@ func NewOperation[Key comparable, In, Out any](q *Queue, cfg Config[Key, In, Out
 	return o
 }
 
-// Do serves one request. Its error is that of Run, or the cause of the end of ctx; work that
-// others share goes on then.
+// Do serves one request. Its error is that of Run, or the cause of ctx as soon as that ends;
+// the run goes on while another request waits for it. It must not be called after Close.
 func (o *Operation[Key, In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	q := o.queue
 	r := o.requests.Get().(*request[Key, In, Out])
@@ -132,6 +132,7 @@ func (o *Operation[Key, In, Out]) take() (run func()) {
 	left := o.waiting[:0]
 	for _, r := range o.waiting {
 		place, shares := places[r.key]
+		shares = shares && (!r.alone || most == 1) // not with requests of other keys
 		_, busy := o.busy[r.key]
 		full := len(b.ins) >= most || r.alone && len(b.ins) > 0
 		if busy || full && !shares {
@@ -185,16 +186,23 @@ func (o *Operation[Key, In, Out]) run(b *batch[Key, In, Out]) {
 	}
 }
 
-// guarded returns as many results as there are inputs, also after a panic, which no caller
-// could recover from.
+// guarded returns a result for each input, also after a panic, which no caller could recover
+// from. Of several requests one may be to blame for that, so each runs again alone.
 func (o *Operation[Key, In, Out]) guarded(b *batch[Key, In, Out]) (results []Result[Out]) {
 	failed := func(err error) []Result[Out] { return slices.Repeat([]Result[Out]{{Err: err}}, len(b.ins)) }
 	defer func() {
-		if v := recover(); v != nil {
+		switch v := recover(); {
+		case v == nil:
+		case len(b.ins) > 1:
+			results = failed(ErrAlone)
+		default:
 			results = failed(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 		}
 	}()
 	results, err := o.Run(b.ctx, b.ins)
+	if err == nil && len(results) != len(b.ins) {
+		err = fmt.Errorf("%d results for %d requests", len(results), len(b.ins))
+	}
 	if err != nil {
 		return failed(err)
 	}

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// usualMemory is taken for the instance's when nothing limits the Go runtime.
+	// usualMemory is assumed when GOMEMLIMIT is not set.
 	usualMemory = 512 << 20
-	// pageShare of the memory is for pages. As much again is garbage at the worst, and the rest
-	// is for connections, bodies and the program.
-	pageShare = 4
+	// One part in pageDivisor of the memory is for pages. As much again is garbage at the
+	// worst, and the rest is for connections, bodies and the program.
+	pageDivisor = 4
 	// longestTask is a title of 500 characters of four bytes and all else of a task, once as
 	// it was read and once as it is sent.
 	longestTask = 4 << 10
@@ -24,7 +24,10 @@ const (
 
 // pageMemory bounds the memory of pages, from before their tasks are read until the clients
 // have taken them: a page is up to a megabyte, and a client may take none of it.
-type pageMemory struct{ free *semaphore.Weighted }
+type pageMemory struct {
+	all  int64 // bytes
+	free *semaphore.Weighted
+}
 
 // newPageMemory takes its share of the memory that GOMEMLIMIT gives the process.
 func newPageMemory() pageMemory {
@@ -32,10 +35,13 @@ func newPageMemory() pageMemory {
 	if limit == math.MaxInt64 {
 		limit = usualMemory
 	}
-	return pageMemory{semaphore.NewWeighted(max(limit/pageShare, leastPageMemory))}
+	all := max(limit/pageDivisor, leastPageMemory)
+	return pageMemory{all, semaphore.NewWeighted(all)}
 }
 
-// hold makes a page of at most so many tasks once there is memory for it.
+// hold reserves memory for a page of at most so many tasks, calls read, and keeps the size of
+// the page reserved until the connection has sent it. Requests are admitted in the order in
+// which they came, so that long pages are not overtaken for ever.
 func (m pageMemory) hold(c *fiber.Ctx, tasks int, read func() (pageText, error)) (text pageText, err error) {
 	conn, served := c.Context().Conn().(*conn)
 	if served { // a client that pipelines has taken the page before
@@ -43,14 +49,14 @@ func (m pageMemory) hold(c *fiber.Ctx, tasks int, read func() (pageText, error))
 	}
 	reserved := int64(tasks) * longestTask
 	if err := m.free.Acquire(c.UserContext(), reserved); err != nil {
-		p := newProblem(http.StatusServiceUnavailable, "too many other clients have not yet taken their pages")
+		p := newProblem(http.StatusServiceUnavailable, "the memory for lists is in use; try again in a moment")
 		p.cause = err
 		return nil, p
 	}
 	defer func() {
 		kept := int64(0)
 		if served {
-			kept = min(int64(len(text)), reserved)
+			kept = min(int64(cap(text)), reserved)
 			conn.page.Store(kept)
 		}
 		m.free.Release(reserved - kept)

@@ -17,8 +17,8 @@ import (
 // request may wait.
 const reasonLate = "the database did not answer in time; it may be waking up"
 
-// translate turns what the database said about an operation into the domain's
-// errors; what it does not know stays as it is, with the operation before it.
+// translate maps errors of the database to the domain's, and puts the operation's name before
+// any other error.
 func translate(ctx context.Context, what string, err error) error {
 	if err == nil {
 		return nil
@@ -44,6 +44,7 @@ const (
 	readOnly         = "25006" // a writer that has just lost its role
 	lockNotAvailable = "55P03"
 	planChanged      = "0A000" // a prepared statement's columns have another type now
+	sessionIdle      = "57P05" // the server has ended the session, which had nothing to do
 )
 
 func isPgError(err error, code string) bool {

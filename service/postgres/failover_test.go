@@ -41,6 +41,9 @@ func TestASessionThatMayOnlyReadIsNotKept(t *testing.T) {
 	if _, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"}, task.Once{}); !errors.As(err, &unavailable) {
 		t.Errorf("where nobody may write: got %v, want that the database is unavailable", err)
 	}
+	if _, err := db.Tasks().List(t.Context(), task.Filter{Limit: 1}); !errors.As(err, &unavailable) {
+		t.Errorf("where nobody may write: a list got %v, want that the session is refused", err)
+	}
 	alter("RESET default_transaction_read_only")
 	if _, err := db.Tasks().Create(t.Context(), task.Draft{Title: "x"}, task.Once{}); err != nil {
 		t.Errorf("where one may write again: %v", err)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -30,19 +31,19 @@ func openGORM(conn *sql.DB) (*gorm.DB, error) {
 	return db, nil
 }
 
-// insertRows has a Create send its rows as one parameter, a JSON array of objects with the
-// names of the columns. GORM's own VALUES has a parameter for each field of each row: then
-// every number of rows is another statement for every session to prepare and to keep.
+// insertRows replaces GORM's VALUES clause: it sends all rows of a Create as one parameter, a
+// JSON array of objects by column. GORM's own has a parameter for each field of each row, so
+// that every number of rows is another statement for every session to prepare and to keep.
 func insertRows(c clause.Clause, builder clause.Builder) {
-	values := c.Expression.(clause.Values)
+	stmt, values := builder.(*gorm.Statement), c.Expression.(clause.Values)
 	rows := make([]map[string]any, len(values.Values))
 	for i, row := range values.Values {
 		rows[i] = make(map[string]any, len(row))
 		for j, value := range row {
-			if b, ok := value.([]byte); ok { // which JSON would have in base64, and PostgreSQL has in hexadecimal
-				value = `\x` + hex.EncodeToString(b)
+			var err error
+			if rows[i][values.Columns[j].Name], err = inJSON(value); err != nil {
+				_ = stmt.AddError(err) // which the Create returns
 			}
-			rows[i][values.Columns[j].Name] = value
 		}
 	}
 	builder.WriteByte('(')
@@ -50,10 +51,23 @@ func insertRows(c clause.Clause, builder clause.Builder) {
 	builder.WriteString(") SELECT ")
 	writeColumns(builder, values.Columns)
 	builder.WriteString(" FROM json_populate_recordset(NULL::")
-	builder.WriteQuoted(builder.(*gorm.Statement).Table)
+	builder.WriteQuoted(stmt.Table)
 	builder.WriteString(", ")
 	builder.AddVar(builder, asJSON(rows))
 	builder.WriteByte(')')
+}
+
+// inJSON returns what encoding/json writes as PostgreSQL reads it.
+func inJSON(value any) (any, error) {
+	switch value := value.(type) {
+	case driver.Valuer:
+		return value.Value()
+	case []byte: // base64 to the one, hexadecimal to the other
+		return `\x` + hex.EncodeToString(value), nil
+	case clause.Expression:
+		return nil, fmt.Errorf("an expression cannot be created: %T", value)
+	}
+	return value, nil
 }
 
 func writeColumns(builder clause.Builder, columns []clause.Column) {
@@ -87,19 +101,20 @@ func uuids(ids []task.ID) *[]pgtype.UUID {
 	return &values
 }
 
-// run runs a statement, and once more when nothing of it has run: the connection was cut
-// while nobody used it, or a migration has changed a type that the session had prepared for.
+// run runs a statement, and repeats it where the server cannot have executed it: the session
+// had ended before, or a migration has changed a type that it had prepared for. Every session
+// of the pool may be like that.
 func (db *DB) run(ctx context.Context, statement func(*gorm.DB) error) error {
 	tx := db.gorm.WithContext(ctx)
 	err := statement(tx)
-	if hasNotRun(err) && ctx.Err() == nil {
+	for again := db.pool.Config().MaxConns; again > 0 && hasNotRun(err) && ctx.Err() == nil; again-- {
 		err = statement(tx)
 	}
 	return err
 }
 
-// each scans one row after the other, as GORM has it for many of them: Scan, which makes a
-// value of every column by reflection, takes twice as long for a page.
+// each calls scan for every row. GORM's Scan, which sets each column by reflection, takes
+// twice as long for a page.
 func each(query *gorm.DB, scan func(*sql.Rows) error) error {
 	rows, err := query.Rows()
 	if err != nil {
@@ -115,5 +130,5 @@ func each(query *gorm.DB, scan func(*sql.Rows) error) error {
 }
 
 func hasNotRun(err error) bool {
-	return pgconn.SafeToRetry(err) || isPgError(err, planChanged)
+	return pgconn.SafeToRetry(err) || isPgError(err, planChanged) || isPgError(err, sessionIdle)
 }

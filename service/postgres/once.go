@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"example.com/todo/service/batch"
@@ -76,41 +77,43 @@ func (r idempotentRequest) answerFor(once task.Once, row any) error {
 	return json.Unmarshal(r.Answer, row)
 }
 
-// newSweeper returns the operation that removes keys that have expired.
-func newSweeper(db *DB) *batch.Operation[struct{}, struct{}, struct{}] {
-	return batch.NewOperation(db.queue, batch.Config[struct{}, struct{}, struct{}]{
-		Key: func(struct{}) struct{} { return struct{}{} }, Shared: true, Most: 1,
-		Run: func(ctx context.Context, _ []struct{}) ([]batch.Result[struct{}], error) {
-			return make([]batch.Result[struct{}], 1), db.sweep(ctx)
+// newSweeper returns the operation that removes keys that have expired, and returns how many.
+func newSweeper(db *DB) *batch.Operation[struct{}, struct{}, int64] {
+	return batch.NewOperation(db.queue, batch.Config[struct{}, struct{}, int64]{
+		Key: func(struct{}) struct{} { return struct{}{} }, Most: 1,
+		Run: func(ctx context.Context, _ []struct{}) ([]batch.Result[int64], error) {
+			removed, err := db.sweep(ctx)
+			return []batch.Result[int64]{{Out: removed}}, err
 		},
 	})
 }
 
-func (db *DB) sweep(ctx context.Context) error {
-	for removed := int64(sweepMost); removed == sweepMost; {
-		err := db.run(ctx, func(tx *gorm.DB) error {
-			expired := tx.Model(&idempotentRequest{}).Select("operation", "key").Where("expires_at <= now()").Order("expires_at").Limit(sweepMost).
-				Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
-			result := tx.Where("(operation, key) IN (?)", expired).Delete(&idempotentRequest{})
-			removed = result.RowsAffected
-			return result.Error
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+func (db *DB) sweep(ctx context.Context) (removed int64, err error) {
+	err = db.run(ctx, func(tx *gorm.DB) error {
+		expired := tx.Model(&idempotentRequest{}).Select("operation", "key").Where("expires_at <= now()").Order("expires_at").Limit(sweepMost).
+			Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
+		result := tx.Where("(operation, key) IN (?)", expired).Delete(&idempotentRequest{})
+		removed = result.RowsAffected
+		return result.Error
+	})
+	return removed, err
 }
 
-// sweepNowAndThen removes expired keys in the background.
+// sweepNowAndThen removes expired keys in the background, a statement at a time, so that
+// requests come in between.
 func (db *DB) sweepNowAndThen(now time.Time) {
 	last := db.swept.Load()
 	if now.UnixNano()-last < int64(sweepEvery) || !db.swept.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
 	db.inBackground(func(ctx context.Context) {
-		if _, err := db.sweeps.Do(ctx, struct{}{}); err != nil && ctx.Err() == nil {
-			db.log.WarnContext(ctx, "expired idempotency keys could not be removed", "error", err)
+		ctx, cancel := context.WithTimeout(ctx, sweepEvery)
+		defer cancel()
+		for removed := int64(sweepMost); removed == sweepMost; {
+			var err error
+			if removed, err = db.sweeps.Do(ctx, struct{}{}); err != nil && !errors.Is(err, context.Canceled) {
+				db.log.WarnContext(ctx, "expired idempotency keys could not be removed", "error", err)
+			}
 		}
 	})
 }

@@ -23,12 +23,15 @@ const (
 	idleCheck = 15 * time.Second
 	// connectTimeout is longer than Aurora takes to wake, 30 s after a day of sleep.
 	connectTimeout = 45 * time.Second
+	// pingTimeout bounds the pool's check of a session that was idle: the context of an
+	// operation has no deadline that could.
+	pingTimeout = 2 * time.Second
 	// lockTimeout is how long a statement waits for what another session has locked. Those of
 	// this service hold their locks for milliseconds.
 	lockTimeout = time.Second
 )
 
-// CheckURL says what is wrong with a DSN, without quoting it.
+// CheckURL returns what is wrong with a DSN, without quoting it.
 func CheckURL(dsn credentials.Secret) error {
 	config, err := pgx.ParseConfig(string(dsn))
 	if err != nil { // which may quote it
@@ -65,7 +68,7 @@ func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	}
 	pc.MinConns, pc.MinIdleConns, pc.MaxConns = 0, 0, cfg.MaxConns
 	pc.MaxConnIdleTime, pc.HealthCheckPeriod = idleTime, idleCheck
-	pc.ConnConfig.ConnectTimeout = connectTimeout
+	pc.ConnConfig.ConnectTimeout, pc.PingTimeout = connectTimeout, pingTimeout
 	// Some seconds after a failover the cluster's name still leads to the writer before, now a reader. To keep a
 	// session there would be to refuse every write from then on.
 	// https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.BestPractices.FastFailover.html

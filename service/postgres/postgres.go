@@ -41,14 +41,14 @@ type Config struct {
 	MaxConns int32 // at least 1
 }
 
-// Logins tells as whom to connect; it is asked for each new connection.
+// Logins supplies the login for each new connection.
 type Logins interface {
 	Login(context.Context) (credentials.Login, error)
-	// Reject is told each password that the database refuses.
+	// Reject reports a password that the database refused.
 	Reject(credentials.Secret)
 }
 
-// DB is a database that need not be there yet.
+// DB is a pool, its schema and its store. Opening it does not connect.
 type DB struct {
 	log       *slog.Logger
 	pool      *pgxpool.Pool
@@ -58,7 +58,7 @@ type DB struct {
 	queue     *batch.Queue // of operations, one for each connection
 	readiness readiness
 	tasks     *Tasks
-	sweeps    *batch.Operation[struct{}, struct{}, struct{}]
+	sweeps    *batch.Operation[struct{}, struct{}, int64]
 	swept     atomic.Int64 // when keys were last swept, in nanoseconds since 1970
 	schema    schema
 
@@ -133,12 +133,12 @@ func (db *DB) Close() error {
 // Tasks is the store in this database.
 func (db *DB) Tasks() *Tasks { return db.tasks }
 
-// Load says how many connections are used by operations and how many operations wait
-// for one.
-func (db *DB) Load() (busy, waiting int) { return db.queue.Load() }
+// Load returns how many operations are running, each on a connection, and how many requests
+// are waiting.
+func (db *DB) Load() (running, waiting int) { return db.queue.Load() }
 
 // newOperation adds an operation to the database's queue. When a statement for several
-// requests fails for what one of them may be to blame for, each runs alone.
+// requests fails and one of them may be the cause, each runs again alone.
 func newOperation[Key comparable, In, Out any](db *DB, cfg batch.Config[Key, In, Out]) *batch.Operation[Key, In, Out] {
 	run := cfg.Run
 	cfg.Run = func(ctx context.Context, ins []In) ([]batch.Result[Out], error) {

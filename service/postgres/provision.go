@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,7 +9,6 @@ import (
 
 	"example.com/todo/service/credentials"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -99,7 +97,7 @@ func (p *provisioner) try(ctx context.Context, role string) error {
 	}
 	for {
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return p.make(ctx, tx, role) })
-		if pg := new(pgconn.PgError); errors.As(err, &pg) && pg.Code == "55P03" && pause(ctx, lockPause) == nil {
+		if isPgError(err, lockNotAvailable) && pause(ctx, lockPause) == nil {
 			continue // somebody used a table
 		}
 		if err != nil {

@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"example.com/todo/service/batch"
+	"example.com/todo/service/task"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
@@ -54,5 +56,9 @@ func (db *DB) Ready(ctx context.Context) error {
 		return nil
 	}
 	_, err := db.readiness.operation.Do(ctx, struct{}{})
-	return translate(ctx, "ask the database", err)
+	err = translate(ctx, "ask the database", err)
+	if unavailable := new(task.UnavailableError); err != nil && !errors.As(err, &unavailable) {
+		err = &task.UnavailableError{Reason: "the database refused to be asked", Err: err}
+	}
+	return err
 }

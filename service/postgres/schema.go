@@ -183,6 +183,8 @@ func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 }
 
 func (sessionLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout) // goose gives it none
+	defer cancel()
 	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", migrationLock); err != nil {
 		return fmt.Errorf("give back the migrations' advisory lock: %w", err)
 	}

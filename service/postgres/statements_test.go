@@ -307,6 +307,60 @@ func TestALockedTaskDelaysNoOther(t *testing.T) {
 	}
 }
 
+// A key that another session is claiming delays those who want it, and no other new task.
+func TestAClaimedKeyDelaysNoOther(t *testing.T) {
+	db := openCounted(t, postgrestest.Database(t), 1)
+	other, err := pgx.ConnectConfig(t.Context(), db.pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	if _, err := other.Exec(t.Context(), "BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Exec(t.Context(), `INSERT INTO idempotent_requests VALUES ('createTask', 'claimed', '',
+		json_build_object('id', gen_random_uuid(), 'title', 'x', 'completed', true, 'created_at', now()), now() + interval '1 hour')`); err != nil {
+		t.Fatal(err)
+	}
+	var requests []func()
+	for _, key := range []string{"a", "claimed", "z"} {
+		requests = append(requests, func() {
+			_, err := db.Tasks().Create(t.Context(), task.Draft{Title: key}, task.Once{Key: key})
+			if (key == "claimed") != isPgError(err, lockNotAvailable) || key != "claimed" && err != nil {
+				t.Errorf("key %s: %v", key, err)
+			}
+		})
+	}
+	db.together(t, requests...)
+}
+
+// A session that the database has ended because it was idle has not run what comes next.
+func TestTheEndOfAnIdleSessionCostsNoRequest(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	db := openCounted(t, dsn, 2)
+	watch, err := pgx.ConnectConfig(t.Context(), db.pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Close(context.Background())
+	for _, request := range db.every(t, db.make(t, 1), "a") {
+		db.await(t, 0, 0)
+		if _, err := db.pool.Exec(t.Context(), "SET idle_session_timeout = '50ms'"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		for sessions := 1; sessions > 0; {
+			err := watch.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
+				WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'SET idle%'`).Scan(&sessions)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancel()
+		request()
+	}
+}
+
 func TestManyWhoAskForReadinessShareTheAnswer(t *testing.T) {
 	db := openCounted(t, postgrestest.Database(t), 2)
 	db.await(t, 0, 0)

@@ -2,14 +2,13 @@ package postgres_test
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 
 	"example.com/todo/service/credentials"
 	"example.com/todo/service/postgres"
 	"example.com/todo/service/postgres/postgrestest"
 	"example.com/todo/service/task"
-
-	"log/slog"
 )
 
 // What one request costs between the queue and the database's answer.

@@ -18,7 +18,7 @@ type taskRow struct {
 	Title     string    `json:"title"`
 	Completed bool      `json:"completed"`
 	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	UpdatedAt time.Time `json:"updated_at"` // set by the domain and by updateTasks
 }
 
 // TableName implements GORM's schema.Tabler.
@@ -181,7 +181,7 @@ CROSS JOIN LATERAL (
 ) AS found
 ORDER BY wanted.page, found.id DESC`
 
-// lastID is behind every id that is made.
+// lastID sorts after every id that the service makes.
 var lastID = task.ID(slices.Repeat([]byte{0xff}, len(task.ID{})))
 
 func (t *Tasks) list(ctx context.Context, filters []task.Filter) ([]batch.Result[[]task.Task], error) {
@@ -225,7 +225,7 @@ func pageKeyOf(f task.Filter) pageKey {
 }
 
 func (t *Tasks) get(ctx context.Context, ids []task.ID) ([]batch.Result[task.Task], error) {
-	rows := make([]taskRow, 0, len(ids)) // of which GORM would make twenty
+	rows := make([]taskRow, 0, len(ids)) // GORM would allocate 20
 	err := t.db.run(ctx, func(tx *gorm.DB) error { return tx.Where("id = ANY(?)", uuids(ids)).Find(&rows).Error })
 	found := make(map[task.ID]taskRow, len(rows))
 	for _, r := range rows {
@@ -264,6 +264,9 @@ func (t *Tasks) createOnce(ctx context.Context, requests []repeatable) ([]batch.
 	err := t.db.run(ctx, func(tx *gorm.DB) error {
 		return tx.Raw(insertClaimed, createTask, asJSON(claims)).Scan(&made).Error
 	})
+	if len(requests) > 1 && isPgError(err, lockNotAvailable) {
+		return nil, batch.ErrAlone // another session is claiming one of the keys
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -299,30 +302,31 @@ func (t *Tasks) createOnce(ctx context.Context, requests []repeatable) ([]batch.
 // of any size. Its parameter is JSON of [wantedTask]s.
 const heldTasks = `
 WITH held AS MATERIALIZED (
-	SELECT wanted.member, wanted.id, task.patched, task.version IS NOT NULL AS held,
+	SELECT wanted.member, wanted.id, task.patched, task.found IS NOT NULL AS found,
 		wanted.versions IS NULL OR task.version = ANY (wanted.versions) AS admitted
 	FROM json_to_recordset(?) AS wanted (member int, id uuid, patch json, versions text[])
 	LEFT JOIN LATERAL (
-		SELECT ` + taskVersion + ` AS version, json_populate_record(task, wanted.patch) AS patched
+		SELECT true AS found, ` + taskVersion + ` AS version, json_populate_record(task, wanted.patch) AS patched
 		FROM tasks AS task WHERE task.id = wanted.id FOR UPDATE %s
 	) AS task ON true
 )`
 
-// whichAreAdmitted selects the tasks that may be written. The condition on the array says
-// nothing new, but that there are few of them, so that the index is used.
+// whichAreAdmitted selects the tasks that may be written. By the array the planner knows that
+// they are few, and uses the index.
 const whichAreAdmitted = `
-	task.id = held.id AND held.held AND held.admitted AND task.id = ANY (ARRAY (SELECT id FROM held WHERE held AND admitted))`
+	task.id = held.id AND task.id = ANY (ARRAY (SELECT id FROM held WHERE found AND admitted))`
 
 // outcomes ends such a statement: what became of each task, and its columns if it was written.
 const outcomes = `
 SELECT held.member, written.*, CASE
 	WHEN written.id IS NOT NULL THEN 'written'
-	WHEN held.held THEN 'changed'
+	WHEN held.found THEN 'changed'
 	WHEN (SELECT true FROM tasks WHERE tasks.id = held.id) THEN 'locked'
 	ELSE 'missing' END AS outcome
 FROM held LEFT JOIN written ON written.id = held.id`
 
-// updateTasks moves a task's time on, whatever the clocks of those who wrote it before.
+// updateTasks advances updated_at by a microsecond at least, whatever the clocks of other
+// instances show.
 const updateTasks = heldTasks + `, written AS (
 	UPDATE tasks AS task SET title = (held.patched).title, completed = (held.patched).completed,
 		updated_at = GREATEST(?, task.updated_at + interval '1 microsecond')

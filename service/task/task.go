@@ -12,11 +12,8 @@ import (
 // MaxTitle is the longest title, in characters (Unicode code points).
 const MaxTitle = 500
 
-// Field names as clients and databases know them.
-const (
-	FieldTitle     = "title"
-	FieldCompleted = "completed"
-)
+// FieldTitle is the title as clients know it.
+const FieldTitle = "title"
 
 // Task is one thing to do. Times are UTC with the microsecond resolution that
 // PostgreSQL keeps, so a task reads back exactly as it was returned when written.

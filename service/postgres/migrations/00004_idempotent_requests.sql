@@ -11,9 +11,10 @@ CREATE TABLE idempotent_requests (
 CREATE INDEX idempotent_requests_by_expiry ON idempotent_requests (expires_at);
 
 -- The release before this one keeps its answers in idempotency_keys, and serves beside this
--- one while a deployment lasts. Until a later migration drops that table, each of the two
--- tables has what is written to the other. Both releases take a key in idempotent_requests
--- first, so that they never wait for each other in a circle.
+-- one while a deployment lasts. Until a later migration drops that table, each table receives
+-- what is inserted into the other, and this release's deletions also go to the old one. Both
+-- releases take a key in idempotent_requests first, so that they never wait for each other in
+-- a circle.
 
 -- +goose StatementBegin
 CREATE FUNCTION idempotency_key_to_request() RETURNS trigger LANGUAGE plpgsql AS $$
