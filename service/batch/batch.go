@@ -6,6 +6,9 @@
 // that has waited longest runs next, together with all that wait for the same [Operation].
 // No request waits for a timer to make a batch larger, and none joins an operation that has
 // begun: a read sees every write that was acknowledged before the read was asked for.
+//
+// Requests that run again after [ErrAlone] may wait for something that others hold. They have
+// a quarter of the places at most, so that all else goes on.
 package batch
 
 import (
@@ -17,12 +20,14 @@ import (
 // Queue runs a bounded number of operations and holds the requests that are waiting.
 type Queue struct {
 	limit      int
+	aloneLimit int
 	closing    context.Context
 	close      context.CancelFunc
 	background sync.WaitGroup
 
 	mu       sync.Mutex
 	running  int  // operations, including one that has not taken its requests yet
+	alone    int  // of them, for requests that run again
 	starting bool // a goroutine was started that has not taken its requests yet
 	waiting  int  // requests of all operations
 	arrived  uint64
@@ -44,7 +49,7 @@ type line interface {
 
 // NewQueue returns an empty queue that runs at most limit operations at a time, at least 1.
 func NewQueue(limit int) *Queue {
-	q := &Queue{limit: limit, watched: map[<-chan struct{}]struct{}{}}
+	q := &Queue{limit: limit, aloneLimit: max(1, limit/4), watched: map[<-chan struct{}]struct{}{}}
 	q.closing, q.close = context.WithCancel(context.Background())
 	return q
 }

@@ -35,9 +35,12 @@ func newWork(q *batch.Queue, shared bool, most int) *work {
 	return w
 }
 
-func (w *work) run(ctx context.Context, ins []string) ([]batch.Result[string], error) {
+func (w *work) run(ctx context.Context, ins []string, again bool) ([]batch.Result[string], error) {
 	alone := len(ins) == 1
 	what := strings.Join(ins, " ")
+	if again && !alone {
+		return nil, errors.New("several run again together")
+	}
 	if alone {
 		what = "alone " + what
 	}
@@ -320,7 +323,7 @@ func TestOneThatRunsAgainEndsWithItsContext(t *testing.T) {
 		tries := 0
 		operation := batch.NewOperation(q, batch.Config[string, string, string]{
 			Key: func(in string) string { return in }, Most: 3,
-			Run: func(ctx context.Context, ins []string) ([]batch.Result[string], error) {
+			Run: func(ctx context.Context, _ []string, _ bool) ([]batch.Result[string], error) {
 				if tries++; tries < 3 {
 					return []batch.Result[string]{{Err: batch.ErrAlone}}, nil
 				}
@@ -381,9 +384,53 @@ func TestAPanicOfOneFailsNoOther(t *testing.T) {
 func TestAMissingResultIsAnError(t *testing.T) {
 	operation := batch.NewOperation(batch.NewQueue(1), batch.Config[string, string, string]{
 		Key: func(in string) string { return in }, Most: 1,
-		Run: func(context.Context, []string) ([]batch.Result[string], error) { return nil, nil },
+		Run: func(context.Context, []string, bool) ([]batch.Result[string], error) { return nil, nil },
 	})
 	if _, err := operation.Do(t.Context(), "x"); err == nil || err.Error() != "0 results for 1 requests" {
 		t.Errorf("got %v", err)
 	}
+}
+
+// What runs again may wait for what others hold: it leaves places to all else.
+func TestWhatRunsAgainHasAQuarterOfThePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := batch.NewQueue(8)
+		held, running := make(chan struct{}), 0
+		var mu sync.Mutex
+		operation := batch.NewOperation(q, batch.Config[string, string, string]{
+			Key: func(in string) string { return in }, Most: 1,
+			Run: func(_ context.Context, ins []string, alone bool) ([]batch.Result[string], error) {
+				if !alone && ins[0] != "free" {
+					return nil, batch.ErrAlone
+				}
+				mu.Lock()
+				running++
+				mu.Unlock()
+				if alone {
+					<-held
+				}
+				return []batch.Result[string]{{Out: "done"}}, nil
+			},
+		})
+		var waiting sync.WaitGroup
+		ask := func(in string) {
+			if out, err := operation.Do(t.Context(), in); err != nil || out != "done" {
+				t.Errorf("%s: %q, %v", in, out, err)
+			}
+		}
+		for n := range 20 {
+			waiting.Go(func() { ask(strings.Repeat("x", n+1)) })
+		}
+		synctest.Wait()
+		if running != 2 {
+			t.Errorf("%d run again at a time, want a quarter of 8 places", running)
+		}
+		ask("free")
+		close(held)
+		waiting.Wait()
+		synctest.Wait()
+		if running, waiting := q.Load(); running != 0 || waiting != 0 {
+			t.Errorf("%d running, %d waiting at the end", running, waiting)
+		}
+	})
 }

@@ -56,7 +56,7 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 		var busy [5]atomic.Int64
 		operation := batch.NewOperation(q, batch.Config[int, int, string]{
 			Key: func(in int) int { return in % 5 }, Shared: shared, Most: 4,
-			Run: func(_ context.Context, ins []int) ([]batch.Result[string], error) {
+			Run: func(_ context.Context, ins []int, _ bool) ([]batch.Result[string], error) {
 				if n := running.Add(1); n > 3 {
 					t.Errorf("%d run at a time, want 3 at most", n)
 				}

@@ -24,8 +24,8 @@ type Config[Key comparable, In, Out any] struct {
 	Most int
 	// Run serves requests of different keys, and returns a result for each, in their order.
 	// An error of its own is the result of them all. Its context ends when nobody waits for
-	// the results any more.
-	Run func(context.Context, []In) ([]Result[Out], error)
+	// the results any more. Alone is true for one request that runs again after [ErrAlone].
+	Run func(ctx context.Context, ins []In, alone bool) ([]Result[Out], error)
 }
 
 // Result is what one request gets. [ErrAlone] runs the request again.
@@ -72,6 +72,7 @@ type batch[Key comparable, In, Out any] struct {
 	requests []*request[Key, In, Out] // nil for one whose context has ended
 	of       []int                    // for each request the place of its input in ins
 	awaited  int                      // requests that are not nil
+	alone    bool
 }
 
 // NewOperation adds an operation to the queue.
@@ -118,11 +119,16 @@ func (o *Operation[Key, In, Out]) enqueue(r *request[Key, In, Out]) {
 
 func (o *Operation[Key, In, Out]) first() (arrived uint64, ok bool) {
 	for _, r := range o.waiting {
-		if _, busy := o.busy[r.key]; !busy {
+		if o.mayRun(r) {
 			return r.arrived, true
 		}
 	}
 	return 0, false
+}
+
+func (o *Operation[Key, In, Out]) mayRun(r *request[Key, In, Out]) bool {
+	_, busy := o.busy[r.key]
+	return !busy && (!r.alone || o.queue.alone < o.queue.aloneLimit)
 }
 
 func (o *Operation[Key, In, Out]) take() (run func()) {
@@ -132,10 +138,9 @@ func (o *Operation[Key, In, Out]) take() (run func()) {
 	left := o.waiting[:0]
 	for _, r := range o.waiting {
 		place, shares := places[r.key]
-		shares = shares && (!r.alone || most == 1) // not with requests of other keys
-		_, busy := o.busy[r.key]
+		shares = shares && (!r.alone || b.alone) // not with requests of other keys
 		full := len(b.ins) >= most || r.alone && len(b.ins) > 0
-		if busy || full && !shares {
+		if !shares && (full || !o.mayRun(r)) {
 			left = append(left, r)
 			continue
 		}
@@ -151,7 +156,7 @@ func (o *Operation[Key, In, Out]) take() (run func()) {
 			}
 		}
 		if r.alone {
-			most = 1
+			b.alone, most = true, 1
 		}
 		b.requests, b.of = append(b.requests, r), append(b.of, place)
 	}
@@ -159,6 +164,9 @@ func (o *Operation[Key, In, Out]) take() (run func()) {
 	o.waiting = left
 	b.awaited = len(b.requests)
 	o.queue.waiting -= b.awaited
+	if b.alone {
+		o.queue.alone++
+	}
 	b.ctx, b.cancel = context.WithCancel(o.queue.closing)
 	o.batches = append(o.batches, b)
 	return func() { o.run(b) }
@@ -173,6 +181,9 @@ func (o *Operation[Key, In, Out]) run(b *batch[Key, In, Out]) {
 	o.batches = slices.DeleteFunc(o.batches, func(other *batch[Key, In, Out]) bool { return other == b })
 	for _, key := range b.keys {
 		delete(o.busy, key)
+	}
+	if b.alone {
+		o.queue.alone--
 	}
 	for i, r := range b.requests {
 		switch result := results[b.of[i]]; {
@@ -199,7 +210,7 @@ func (o *Operation[Key, In, Out]) guarded(b *batch[Key, In, Out]) (results []Res
 			results = failed(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 		}
 	}()
-	results, err := o.Run(b.ctx, b.ins)
+	results, err := o.Run(b.ctx, b.ins, b.alone)
 	if err == nil && len(results) != len(b.ins) {
 		err = fmt.Errorf("%d results for %d requests", len(results), len(b.ins))
 	}

@@ -163,7 +163,8 @@ type conn struct {
 	net.Conn
 	all     *connections
 	lingers atomic.Bool
-	page    atomic.Int64 // bytes of the last page, until it is written
+
+	pageSize, pageSince atomic.Int64 // bytes of the last page until it is written, and when that began
 
 	reading, writing deadline
 }

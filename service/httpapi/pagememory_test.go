@@ -33,17 +33,18 @@ func (s someTasks) List(_ context.Context, f task.Filter) ([]task.Task, error) {
 	return s.long[:min(f.Limit, len(s.long))], nil
 }
 
-// Whatever becomes of a page, its memory is free when its connection goes on or ends.
-func TestTheMemoryOfPagesIsGivenBack(t *testing.T) {
+// serveLong serves long lists, through sockets that take little: else the system takes a page,
+// whoever reads it.
+func serveLong(t *testing.T) (s *Server, address string) {
+	t.Helper()
 	long := make([]task.Task, 500)
 	for i := range long {
 		long[i] = task.Task{Title: strings.Repeat("𐍈", task.MaxTitle)}
 	}
-	s := New(Config{
-		Tasks: someTasks{long: long}, Settings: Settings{BodyLimit: 64 << 10, MaxConnections: 10},
+	s = New(Config{
+		Tasks: someTasks{long: long}, Settings: Settings{BodyLimit: 64 << 10, MaxConnections: 1000},
 		Log: slog.New(slog.DiscardHandler), LogOutput: io.Discard,
 	})
-	// Else the system takes a page, whoever reads it.
 	small := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		controlErr := raw.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 16<<10) })
 		return errors.Join(err, controlErr)
@@ -54,11 +55,19 @@ func TestTheMemoryOfPagesIsGivenBack(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(listener) }()
-	defer func() {
-		if err := errors.Join(listener.Close(), s.Shutdown(t.Context()), <-served); err != nil {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := errors.Join(listener.Close(), s.Shutdown(ctx), <-served); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	return s, listener.Addr().String()
+}
+
+// Whatever becomes of a page, its memory is free when its connection goes on or ends.
+func TestTheMemoryOfPagesIsGivenBack(t *testing.T) {
+	s, address := serveLong(t)
 	request := func(method string, limit int) string {
 		return fmt.Sprintf("%s %s?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n", method, tasksPath, limit)
 	}
@@ -76,7 +85,7 @@ func TestTheMemoryOfPagesIsGivenBack(t *testing.T) {
 		"a page that is unread": {request("GET", 500), 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := net.Dial("tcp", listener.Addr().String())
+			conn, err := net.Dial("tcp", address)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,6 +117,35 @@ func TestTheMemoryOfPagesIsGivenBack(t *testing.T) {
 			}
 			until(t, free)
 		})
+	}
+}
+
+// Clients that leave their pages unread do not take the lists from those who read.
+func TestWhoDoesNotReadIsClosedForWhoDoes(t *testing.T) {
+	s, address := serveLong(t)
+	request := fmt.Sprintf("GET %s?limit=500 HTTP/1.1\r\nHost: x\r\n\r\n", tasksPath)
+	ask := func() net.Conn {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	for s.connections.pages.free.TryAcquire(leastPageMemory) { // until one more page finds no room
+		s.connections.pages.free.Release(leastPageMemory)
+		ask()
+	}
+	conn := ask()
+	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, r.Body); err != nil || r.StatusCode != http.StatusOK || n < 1<<20 {
+		t.Errorf("who reads gets %s and %d bytes, %v", r.Status, n, err)
 	}
 }
 

@@ -77,7 +77,7 @@ func (s *Server) listTasks(c *fiber.Ctx, in listInput) (pageText, error) {
 	limit := cmp.Or(int(in.Limit), defaultLimit)
 	// One more than the page holds tells whether there is a next one.
 	filter := task.Filter{Limit: limit + 1, After: in.After.after, Completed: in.Completed.made}
-	return s.connections.pages.hold(c, filter.Limit, func() (pageText, error) {
+	return s.connections.page(c, filter.Limit, func() (pageText, error) {
 		tasks, err := s.cfg.Tasks.List(c.UserContext(), filter)
 		if err != nil {
 			return nil, err

@@ -81,7 +81,7 @@ func (r idempotentRequest) answerFor(once task.Once, row any) error {
 func newSweeper(db *DB) *batch.Operation[struct{}, struct{}, int64] {
 	return batch.NewOperation(db.queue, batch.Config[struct{}, struct{}, int64]{
 		Key: func(struct{}) struct{} { return struct{}{} }, Most: 1,
-		Run: func(ctx context.Context, _ []struct{}) ([]batch.Result[int64], error) {
+		Run: func(ctx context.Context, _ []struct{}, _ bool) ([]batch.Result[int64], error) {
 			removed, err := db.sweep(ctx)
 			return []batch.Result[int64]{{Out: removed}}, err
 		},

@@ -141,8 +141,8 @@ func (db *DB) Load() (running, waiting int) { return db.queue.Load() }
 // requests fails and one of them may be the cause, each runs again alone.
 func newOperation[Key comparable, In, Out any](db *DB, cfg batch.Config[Key, In, Out]) *batch.Operation[Key, In, Out] {
 	run := cfg.Run
-	cfg.Run = func(ctx context.Context, ins []In) ([]batch.Result[Out], error) {
-		results, err := run(ctx, ins)
+	cfg.Run = func(ctx context.Context, ins []In, alone bool) ([]batch.Result[Out], error) {
+		results, err := run(ctx, ins, alone)
 		if pg := new(pgconn.PgError); len(ins) > 1 && errors.As(err, &pg) && !transient(err) {
 			err = batch.ErrAlone
 		}

@@ -27,7 +27,7 @@ func (r *readiness) known() bool { return time.Now().UnixNano()-r.seen.Load() < 
 func newReadiness(db *DB) *batch.Operation[struct{}, struct{}, struct{}] {
 	return batch.NewOperation(db.queue, batch.Config[struct{}, struct{}, struct{}]{
 		Key: func(struct{}) struct{} { return struct{}{} }, Shared: true, Most: 1,
-		Run: func(ctx context.Context, _ []struct{}) ([]batch.Result[struct{}], error) {
+		Run: func(ctx context.Context, _ []struct{}, _ bool) ([]batch.Result[struct{}], error) {
 			var err error
 			if !db.readiness.known() {
 				if err = db.ask(ctx); err == nil {

@@ -48,7 +48,7 @@ func openCounted(t *testing.T, dsn string, conns int32) *counted {
 	c := &counted{DB: db}
 	c.blocks = batch.NewOperation(db.queue, batch.Config[int, block, struct{}]{
 		Key: func(b block) int { return b.place }, Most: 1,
-		Run: func(_ context.Context, blocks []block) ([]batch.Result[struct{}], error) {
+		Run: func(_ context.Context, blocks []block, _ bool) ([]batch.Result[struct{}], error) {
 			<-blocks[0].until
 			return make([]batch.Result[struct{}], 1), nil
 		},
@@ -305,6 +305,43 @@ func TestALockedTaskDelaysNoOther(t *testing.T) {
 	if n := db.together(t, requests...); n != 3 {
 		t.Errorf("%d statements, want the updates, the read and the locked one's", n)
 	}
+}
+
+// However many tasks another session has locked, and however many requests wait for them, all
+// else goes on.
+func TestManyLockedTasksDelayNoOther(t *testing.T) {
+	const locked = 20
+	db := openCounted(t, postgrestest.Database(t)+"&lock_timeout=0", 8) // so that they wait until the end
+	made := db.make(t, locked+1)
+	other, err := pgx.ConnectConfig(t.Context(), db.pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	if _, err := other.Exec(t.Context(), "BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Exec(t.Context(), "SELECT FROM tasks WHERE id <> $1 FOR UPDATE", made[locked].ID.String()); err != nil {
+		t.Fatal(err)
+	}
+	title := "changed"
+	var wg sync.WaitGroup
+	for _, m := range made[:locked] {
+		wg.Go(func() {
+			if _, err := db.Tasks().Update(t.Context(), m.ID, task.Patch{Title: &title}, nil); err != nil {
+				t.Errorf("update of a locked task: %v", err)
+			}
+		})
+	}
+	db.await(t, 2, locked-2)
+	for _, request := range db.every(t, made[locked:], "a") {
+		request()
+	}
+	db.await(t, 2, locked-2)
+	if _, err := other.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
 }
 
 // A key that another session is claiming delays those who want it, and no other new task.

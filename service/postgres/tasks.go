@@ -184,7 +184,7 @@ ORDER BY wanted.page, found.id DESC`
 // lastID sorts after every id that the service makes.
 var lastID = task.ID(slices.Repeat([]byte{0xff}, len(task.ID{})))
 
-func (t *Tasks) list(ctx context.Context, filters []task.Filter) ([]batch.Result[[]task.Task], error) {
+func (t *Tasks) list(ctx context.Context, filters []task.Filter, _ bool) ([]batch.Result[[]task.Task], error) {
 	type wantedPage struct {
 		Page      int     `json:"page"`
 		Before    task.ID `json:"before"`
@@ -224,7 +224,7 @@ func pageKeyOf(f task.Filter) pageKey {
 	return k
 }
 
-func (t *Tasks) get(ctx context.Context, ids []task.ID) ([]batch.Result[task.Task], error) {
+func (t *Tasks) get(ctx context.Context, ids []task.ID, _ bool) ([]batch.Result[task.Task], error) {
 	rows := make([]taskRow, 0, len(ids)) // GORM would allocate 20
 	err := t.db.run(ctx, func(tx *gorm.DB) error { return tx.Where("id = ANY(?)", uuids(ids)).Find(&rows).Error })
 	found := make(map[task.ID]taskRow, len(rows))
@@ -242,7 +242,7 @@ func (t *Tasks) get(ctx context.Context, ids []task.ID) ([]batch.Result[task.Tas
 	return results, err
 }
 
-func (t *Tasks) create(ctx context.Context, made []task.Task) ([]batch.Result[task.Task], error) {
+func (t *Tasks) create(ctx context.Context, made []task.Task, _ bool) ([]batch.Result[task.Task], error) {
 	rows := make([]taskRow, len(made))
 	results := make([]batch.Result[task.Task], len(made))
 	for i, m := range made {
@@ -255,7 +255,7 @@ const insertClaimed = claimed + `
 INSERT INTO tasks (` + taskColumns + `)
 SELECT ` + taskColumns + ` FROM claimed, json_populate_record(NULL::tasks, claimed.answer) RETURNING id`
 
-func (t *Tasks) createOnce(ctx context.Context, requests []repeatable) ([]batch.Result[task.Task], error) {
+func (t *Tasks) createOnce(ctx context.Context, requests []repeatable, _ bool) ([]batch.Result[task.Task], error) {
 	claims := make([]claim, len(requests))
 	for i, r := range requests {
 		claims[i] = claimOf(r.once, taskRow(r.task))
@@ -353,12 +353,12 @@ type wantedTask struct {
 	Versions []task.Version `json:"versions"`
 }
 
-func (t *Tasks) update(ctx context.Context, writes []taskWrite) ([]batch.Result[task.Task], error) {
-	return t.write(ctx, updateTasks, writes, task.Instant(time.Now()))
+func (t *Tasks) update(ctx context.Context, writes []taskWrite, alone bool) ([]batch.Result[task.Task], error) {
+	return t.write(ctx, updateTasks, writes, alone, task.Instant(time.Now()))
 }
 
-func (t *Tasks) delete(ctx context.Context, writes []taskWrite) ([]batch.Result[struct{}], error) {
-	written, err := t.write(ctx, deleteTasks, writes)
+func (t *Tasks) delete(ctx context.Context, writes []taskWrite, alone bool) ([]batch.Result[struct{}], error) {
+	written, err := t.write(ctx, deleteTasks, writes, alone)
 	results := make([]batch.Result[struct{}], len(written))
 	for i, w := range written {
 		results[i].Err = w.Err
@@ -366,17 +366,17 @@ func (t *Tasks) delete(ctx context.Context, writes []taskWrite) ([]batch.Result[
 	return results, err
 }
 
-// write runs a statement that writes tasks. For one task it waits while another session has
-// locked that task, until lock_timeout. For several it leaves such tasks out, to be written
-// alone: so it never waits while it holds a lock, and no two statements wait for each other.
-func (t *Tasks) write(ctx context.Context, statement string, writes []taskWrite, parameters ...any) ([]batch.Result[task.Task], error) {
+// write runs a statement that writes tasks. It leaves out those that another session has
+// locked, which are then written alone. Only for such a one it waits, until lock_timeout: so it
+// never waits while it holds a lock, and no two statements wait for each other.
+func (t *Tasks) write(ctx context.Context, statement string, writes []taskWrite, alone bool, parameters ...any) ([]batch.Result[task.Task], error) {
 	wanted := make([]wantedTask, len(writes))
 	for i, w := range writes {
 		wanted[i] = wantedTask{i, w.id, columnsOf(w.patch), w.versions}
 	}
-	whenLocked := ""
-	if len(writes) > 1 {
-		whenLocked = "SKIP LOCKED"
+	whenLocked := "SKIP LOCKED"
+	if alone {
+		whenLocked = ""
 	}
 	rows := make([]outcome, 0, len(writes))
 	err := t.db.run(ctx, func(tx *gorm.DB) error {
@@ -389,7 +389,7 @@ func (t *Tasks) write(ctx context.Context, statement string, writes []taskWrite,
 			result.Out = task.Task(r.Task)
 		case r.Outcome == "changed":
 			result.Err = task.ErrChanged
-		case r.Outcome == "locked" && len(writes) > 1:
+		case r.Outcome == "locked" && !alone:
 			result.Err = batch.ErrAlone
 		default: // missing, or deleted while its lock was waited for
 			result.Err = task.ErrNotFound
