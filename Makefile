@@ -62,7 +62,7 @@ test-rehearsal: setup ## the simulated account, and dev and prod end to end with
 image: ## build the image with Docker, run it as App Runner does, print its size
 	$(GO) test -count=1 -v -run TestImage ./service/imagetest
 
-bench: ## measure the service beside Gin + GORM and fasthttp + pgx, against its targets; 40 minutes, or QUICK=1 for a look of two
+bench: ## measure the service beside Gin + GORM and fasthttp + pgx, against its targets; half an hour, or QUICK=1 for two minutes
 	@$(BENCH) $(if $(QUICK),-quick)
 
 profile: ## record service/default.pgo, by which builds of the service are optimised from then on; minutes
