@@ -14,13 +14,12 @@ require (
 	github.com/valyala/fasthttp v1.51.0
 	go.opentelemetry.io/proto/otlp v1.10.0
 	go.uber.org/goleak v1.3.0
+	golang.org/x/sync v0.24.0
 	google.golang.org/grpc v1.82.1
 	google.golang.org/protobuf v1.36.11
 	gorm.io/driver/postgres v1.6.0
 	gorm.io/gorm v1.30.1 // later ones make the image a third larger: TestUnusedMethodsAreNotLinked
 )
-
-require golang.org/x/sync v0.24.0
 
 require (
 	github.com/andybalholm/brotli v1.2.6 // indirect
